@@ -1,0 +1,1 @@
+"""Plimsoll tells a Kubernetes team how much risk its cluster is carrying."""

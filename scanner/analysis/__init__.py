@@ -1,0 +1,1 @@
+"""Facts derived from a `Snapshot`; pure, and the analyses don't know each other."""

@@ -1,0 +1,1 @@
+"""Findings as texts for people and machines; values in, text out."""

@@ -1,0 +1,95 @@
+"""NetworkPolicies, Services and Ingresses as the API has them."""
+
+import msgspec
+
+from scanner.model.selectors import LabelSelector
+
+
+class IPBlock(msgspec.Struct, frozen=True, rename="camel", omit_defaults=True):
+    """Addresses outside the cluster, less some of them."""
+
+    cidr: str
+    except_: tuple[str, ...] | None = msgspec.field(default=None, name="except")
+
+
+class NetworkPolicyPort(msgspec.Struct, frozen=True, rename="camel", omit_defaults=True):
+    """A port, by number or name, or a range of ports; missing means every port of the protocol."""
+
+    protocol: str = "TCP"
+    port: int | str | None = None
+    end_port: int | None = None
+
+
+class NetworkPolicyPeer(msgspec.Struct, frozen=True, rename="camel", omit_defaults=True):
+    """Pods by label (in the policy's namespace unless namespaces are selected), or addresses."""
+
+    pod_selector: LabelSelector | None = None
+    namespace_selector: LabelSelector | None = None
+    ip_block: IPBlock | None = None
+
+
+class IngressRule(msgspec.Struct, frozen=True, rename="camel", omit_defaults=True):
+    """What may come in: empty or missing `from` is everyone, empty or missing `ports` is every port."""
+
+    from_: tuple[NetworkPolicyPeer, ...] | None = msgspec.field(default=None, name="from")
+    ports: tuple[NetworkPolicyPort, ...] | None = None
+
+
+class EgressRule(msgspec.Struct, frozen=True, rename="camel", omit_defaults=True):
+    """What may go out: empty or missing `to` is everywhere, empty or missing `ports` is every port."""
+
+    to: tuple[NetworkPolicyPeer, ...] | None = None
+    ports: tuple[NetworkPolicyPort, ...] | None = None
+
+
+class NetworkPolicySpec(msgspec.Struct, frozen=True, rename="camel", omit_defaults=True):
+    """The spec of a NetworkPolicy; a missing podSelector selects every pod of its namespace."""
+
+    pod_selector: LabelSelector = LabelSelector()
+    policy_types: tuple[str, ...] | None = None
+    ingress: tuple[IngressRule, ...] | None = None
+    egress: tuple[EgressRule, ...] | None = None
+
+    @property
+    def isolates_ingress(self) -> bool:
+        """Tell whether selected pods are isolated for ingress; a policy without policyTypes always does that."""
+        return "Ingress" in self.policy_types if self.policy_types else True
+
+    @property
+    def isolates_egress(self) -> bool:
+        """Tell whether selected pods are isolated for egress; without policyTypes, if it has an egress rule."""
+        return "Egress" in self.policy_types if self.policy_types else bool(self.egress)
+
+
+class NetworkPolicyBody(msgspec.Struct, frozen=True, rename="camel"):
+    """The body of a NetworkPolicy on the wire."""
+
+    spec: NetworkPolicySpec = NetworkPolicySpec()
+
+
+class ServicePort(msgspec.Struct, frozen=True, rename="camel", omit_defaults=True):
+    """A port that a Service listens on and the pod's port behind it."""
+
+    port: int
+    name: str = ""
+    protocol: str = "TCP"
+    target_port: int | str | None = None
+    node_port: int | None = None
+
+
+class ServiceSpec(msgspec.Struct, frozen=True, rename="camel", omit_defaults=True):
+    """The spec of a Service."""
+
+    type: str = "ClusterIP"
+    selector: dict[str, str] | None = None
+    ports: tuple[ServicePort, ...] | None = None
+    external_ips: tuple[str, ...] | None = msgspec.field(default=None, name="externalIPs")
+    external_name: str = ""
+    cluster_ip: str = msgspec.field(default="", name="clusterIP")
+    load_balancer_source_ranges: tuple[str, ...] | None = None
+
+
+class ServiceBody(msgspec.Struct, frozen=True, rename="camel"):
+    """The body of a Service on the wire."""
+
+    spec: ServiceSpec = ServiceSpec()

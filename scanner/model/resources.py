@@ -1,0 +1,132 @@
+"""The kinds that a scan reads, and why: the one list that readers, ClusterRole and documentation are made from."""
+
+from dataclasses import dataclass
+
+from scanner.model.refs import GroupKind
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Resource:
+    """A kind of object as the API serves it."""
+
+    group: str
+    #: Preferred first; the first that the API server serves is read.
+    versions: tuple[str, ...]
+    plural: str
+    kind: str
+    namespaced: bool
+    #: What needs it; it stands in the generated ClusterRole.
+    reason: str
+    #: Whether anything reads its status; otherwise that is dropped on arrival.
+    keeps_status: bool = False
+
+    @property
+    def group_kind(self) -> GroupKind:
+        """Its kind without version."""
+        return GroupKind(self.group, self.kind)
+
+    @property
+    def name(self) -> str:
+        """Its name as coverage and RBAC write it: `pods`, `deployments.apps`."""
+        return f"{self.plural}.{self.group}" if self.group else self.plural
+
+
+def _core(plural: str, kind: str, reason: str, *, namespaced: bool = True, keeps_status: bool = False) -> Resource:
+    return Resource(
+        group="",
+        versions=("v1",),
+        plural=plural,
+        kind=kind,
+        namespaced=namespaced,
+        reason=reason,
+        keeps_status=keeps_status,
+    )
+
+
+def _grouped(  # noqa: PLR0913 - a row of the table below
+    group: str,
+    plural: str,
+    kind: str,
+    reason: str,
+    *,
+    versions: tuple[str, ...] = ("v1",),
+    namespaced: bool = True,
+    keeps_status: bool = False,
+) -> Resource:
+    return Resource(
+        group=group,
+        versions=versions,
+        plural=plural,
+        kind=kind,
+        namespaced=namespaced,
+        reason=reason,
+        keeps_status=keeps_status,
+    )
+
+
+_RBAC = "rbac.authorization.k8s.io"
+_ADMISSION = "admissionregistration.k8s.io"
+_GATEWAY = "gateway.networking.k8s.io"
+_NETWORK = "networking.k8s.io"
+
+#: Secrets are read only when the operator opts in, and then as metadata; see the design.
+SECRETS = _core("secrets", "Secret", "opt-in: which Secrets exist, by metadata alone")
+
+#: In the order in which they are read: what others are joined to comes first.
+RESOURCES: tuple[Resource, ...] = (
+    _core("namespaces", "Namespace", "Pod Security labels and selectors", namespaced=False),
+    _core("nodes", "Node", "versions, and where pods run", namespaced=False, keeps_status=True),
+    _core("serviceaccounts", "ServiceAccount", "identities and token mounting"),
+    SECRETS,
+    _grouped("apps", "deployments", "Deployment", "workloads"),
+    _grouped("apps", "statefulsets", "StatefulSet", "workloads"),
+    _grouped("apps", "daemonsets", "DaemonSet", "workloads"),
+    _grouped("apps", "replicasets", "ReplicaSet", "owners of pods"),
+    _core("replicationcontrollers", "ReplicationController", "workloads"),
+    _grouped("batch", "cronjobs", "CronJob", "workloads"),
+    _grouped("batch", "jobs", "Job", "workloads"),
+    _core("pods", "Pod", "what really runs, ephemeral containers included", keeps_status=True),
+    _core("services", "Service", "exposure and missing backends"),
+    _core("resourcequotas", "ResourceQuota", "limits of a namespace"),
+    _core("limitranges", "LimitRange", "defaults of a namespace"),
+    _core("persistentvolumes", "PersistentVolume", "host paths behind claims", namespaced=False),
+    _core("persistentvolumeclaims", "PersistentVolumeClaim", "access modes of claims"),
+    _grouped("storage.k8s.io", "storageclasses", "StorageClass", "how claims are bound", namespaced=False),
+    _grouped(_RBAC, "clusterroles", "ClusterRole", "who may do what", namespaced=False),
+    _grouped(_RBAC, "clusterrolebindings", "ClusterRoleBinding", "who may do what", namespaced=False),
+    _grouped(_RBAC, "roles", "Role", "who may do what"),
+    _grouped(_RBAC, "rolebindings", "RoleBinding", "who may do what"),
+    _grouped(_NETWORK, "networkpolicies", "NetworkPolicy", "which pods are isolated"),
+    _grouped(_NETWORK, "ingresses", "Ingress", "exposure and TLS"),
+    _grouped(_GATEWAY, "gateways", "Gateway", "exposure and TLS"),
+    _grouped(_GATEWAY, "httproutes", "HTTPRoute", "exposure"),
+    _grouped(_GATEWAY, "grpcroutes", "GRPCRoute", "exposure"),
+    _grouped("policy", "poddisruptionbudgets", "PodDisruptionBudget", "availability during drains"),
+    _grouped("autoscaling", "horizontalpodautoscalers", "HorizontalPodAutoscaler", "scaling", versions=("v2", "v1")),
+    _grouped(
+        _ADMISSION, "validatingadmissionpolicies", "ValidatingAdmissionPolicy", "what admission stops", namespaced=False
+    ),
+    _grouped(
+        _ADMISSION,
+        "validatingadmissionpolicybindings",
+        "ValidatingAdmissionPolicyBinding",
+        "what admission stops",
+        namespaced=False,
+    ),
+    _grouped(
+        _ADMISSION,
+        "validatingwebhookconfigurations",
+        "ValidatingWebhookConfiguration",
+        "what admission stops, and what fails open",
+        namespaced=False,
+    ),
+    _grouped(
+        _ADMISSION,
+        "mutatingwebhookconfigurations",
+        "MutatingWebhookConfiguration",
+        "what admission changes, and what fails open",
+        namespaced=False,
+    ),
+)
+
+BY_KIND: dict[GroupKind, Resource] = {r.group_kind: r for r in RESOURCES}

@@ -1,0 +1,51 @@
+"""Secrets: their names and what refers to them; never a secret's data."""
+
+import enum
+from dataclasses import dataclass
+
+import msgspec
+
+from scanner.model.refs import ObjectRef
+
+
+class SecretBody(msgspec.Struct, frozen=True, rename="camel", omit_defaults=True):
+    """What is kept of a Secret: its type and the names of its keys."""
+
+    type: str = "Opaque"
+    keys: tuple[str, ...] = ()
+    immutable: bool = False
+
+
+class SecretUseKind(enum.StrEnum):
+    """How a Secret is used."""
+
+    ENV = "env"
+    ENV_FROM = "envFrom"
+    VOLUME = "volume"
+    IMAGE_PULL = "imagePullSecret"
+    INGRESS_TLS = "ingressTLS"
+    SERVICE_ACCOUNT = "serviceAccount"
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class SecretRef:
+    """The name of a Secret."""
+
+    namespace: str
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class SecretUse:
+    """One place that refers to a Secret."""
+
+    secret: SecretRef
+    kind: SecretUseKind
+    user: ObjectRef
+    #: Path of the reference in the user.
+    path: str
+    container: str = ""
+    #: A single key, where only that is used.
+    key: str = ""
+    #: The user starts without the Secret.
+    optional: bool = False

@@ -1,0 +1,1 @@
+"""Sends one delivery to one destination; knows nothing of the store."""

@@ -1,0 +1,1 @@
+"""Policies: from their files to findings, pure but for reading the files."""

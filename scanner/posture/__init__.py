@@ -1,0 +1,1 @@
+"""What changed since the last scan, and how it stands; pure."""

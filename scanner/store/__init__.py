@@ -1,0 +1,1 @@
+"""What is remembered: SQLModel on SQLite and PostgreSQL, one schema by Alembic."""

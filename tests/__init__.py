@@ -1,0 +1,1 @@
+"""The proof: mirrors `scanner/`, plus policies, conformance and end to end."""
