@@ -1,0 +1,23 @@
+"""What a question says of one resource; the engine makes a `Finding` of it."""
+
+from dataclasses import dataclass
+
+from scanner.model.finding import Fact, Outcome
+from scanner.model.policy import Severity
+from scanner.model.refs import ObjectRef
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Answer:
+    """The outcome of a question for one resource."""
+
+    resource: ObjectRef
+    outcome: Outcome
+    message: str
+    evidence: tuple[Fact, ...] = ()
+    #: Tells apart several answers about one resource; normalised as `Finding.key` is.
+    key: str = ""
+    #: Replaces the policy's severity where this case is better or worse.
+    severity: Severity | None = None
+    #: For `unknown`: the reads that were missing.
+    missing: tuple[str, ...] = ()
