@@ -1,0 +1,49 @@
+# Every task of the project; `make` lists them.
+.DEFAULT_GOAL := help
+.PHONY: help setup serve test control-plane check fmt lint types clean
+
+VENV := .venv
+BIN := $(VENV)/bin
+UV_VERSION := 0.13.9
+# An installed uv is used as it is; otherwise one is put into a folder of its own.
+UV := $(shell command -v uv 2>/dev/null || echo .cache/uv/bin/uv)
+# A path or -k expression: make test T=tests/policy
+T ?= tests
+# Workers that share one control plane and one PostgreSQL.
+WORKERS ?= 2
+
+help: ## list the tasks
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+setup: $(VENV)/.synced ## install what is needed into .venv, as uv.lock says
+
+$(VENV)/.synced: pyproject.toml uv.lock
+	@command -v $(UV) >/dev/null || { python3 -m venv .cache/uv && .cache/uv/bin/pip install -q uv==$(UV_VERSION); }
+	$(UV) sync -q --locked
+	@touch $@
+
+serve: setup ## start the service: on the kubeconfig's cluster or, without one, on the example cluster
+	$(BIN)/plimsoll serve --or-example
+
+control-plane: ## build kube-apiserver and etcd for the tests, once, into the cache
+	@[ -n "$$KUBEBUILDER_ASSETS" ] || sh tests/controlplane/build.sh
+
+test: setup control-plane ## run every test (T=path for some of them)
+	$(BIN)/pytest -n $(WORKERS) --dist worksteal $(T)
+
+check: lint types test ## all that CI runs
+
+fmt: setup ## format the code
+	$(BIN)/ruff format
+	$(BIN)/ruff check --fix
+
+lint: setup ## ruff, formatting, import contracts
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/lint-imports
+
+types: setup ## mypy in strict mode
+	$(BIN)/mypy
+
+clean: ## remove what the tasks made, but not the control plane's cache
+	rm -rf $(VENV) .cache dist .mypy_cache .pytest_cache .ruff_cache .hypothesis .import_linter_cache
