@@ -2,9 +2,10 @@
 
 import datetime as dt
 import enum
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any, TypeVar
 
 from scanner.model.coverage import Read, ReadState
 from scanner.model.objects import KubeObject
@@ -13,6 +14,8 @@ from scanner.model.rbac import Binding, BindingBody, Role, RoleBody
 from scanner.model.refs import ClusterName, GroupKind, ObjectRef
 from scanner.model.resources import BY_KIND
 from scanner.model.workload import Workload
+
+T = TypeVar("T")
 
 
 class SourceKind(enum.StrEnum):
@@ -88,6 +91,17 @@ class Snapshot:
             for o in self.of("rbac.authorization.k8s.io", kind)
             for body in (o.decode(BindingBody),)
         )
+
+    @cached_property
+    def _derived(self) -> dict[Callable[["Snapshot"], Any], Any]:
+        return {}
+
+    def derive(self, make: Callable[["Snapshot"], T]) -> T:
+        """Return what a pure function makes of this snapshot; it is made once, however many policies ask."""
+        if make not in self._derived:
+            self._derived[make] = make(self)
+        made: T = self._derived[make]
+        return made
 
     def inconclusive(self, kinds: Iterable[GroupKind], namespace: str = "") -> tuple[Read, ...]:
         """Return the reads of these kinds that prove nothing about what they did not show.
