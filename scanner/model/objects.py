@@ -18,11 +18,14 @@ LAST_APPLIED = "kubectl.kubernetes.io/last-applied-configuration"
 
 
 class OwnerReference(msgspec.Struct, frozen=True, rename="camel", omit_defaults=True):
-    """Who created an object. At most one owner has `controller` set."""
+    """Who created an object. At most one owner has `controller` set.
 
-    api_version: str
-    kind: str
-    name: str
+    Readers see to it that kind and name are set; an apiVersion may be missing in files, though no API server allows it.
+    """
+
+    api_version: str = ""
+    kind: str = ""
+    name: str = ""
     uid: str = ""
     controller: bool | None = None
 
