@@ -1,0 +1,192 @@
+"""What is kept of an object: nothing that no one reads, no value of a Secret, and of pods what they share.
+
+Works on the raw JSON of single fields, so that what is kept as it is never becomes Python objects.
+"""
+
+import re
+from collections.abc import Mapping
+from typing import Any
+
+import msgspec
+
+from scanner.model.objects import LAST_APPLIED, ObjectMeta
+from scanner.model.secret import SecretBody
+from scanner.model.workload import PodStatus
+
+Fields = dict[str, msgspec.Raw]
+
+#: Maps of strings, where Go reads a null as the empty string; everywhere else it means "not set".
+_STRING_MAPS = frozenset({"labels", "annotations", "matchLabels", "nodeSelector", "selector", "data", "stringData"})
+#: A selector is such a map in Services and ReplicationControllers; these fields make it a LabelSelector.
+_SELECTOR_FIELDS = frozenset({"matchLabels", "matchExpressions"})
+#: Lists of objects that may be empty: there Go reads a null as `{}`, so `ingress: [null]` lets everything in.
+_EMPTY_ITEMS = frozenset({"ingress", "egress", "ports"})
+
+#: The name that the ServiceAccount admission plugin gives the token volume: a random suffix for each pod.
+_TOKEN_VOLUME = re.compile(rb'(?<!\\)("name":\s*"kube-api-access)-[a-z0-9]{5}"')
+
+#: Annotations of a Secret whose values are names, needed to tell whose token it holds.
+_SECRET_ANNOTATIONS = frozenset({"kubernetes.io/service-account.name", "kubernetes.io/service-account.uid"})
+
+_fields = msgspec.json.Decoder(Fields | None)
+
+
+def without_nulls(value: Any, field: str = "") -> Any:
+    """Read nulls as the API server does: a field that is null is not set; in a map of strings it is empty."""
+    match value:
+        case dict() if field in _STRING_MAPS and not _SELECTOR_FIELDS & value.keys():
+            return {k: "" if v is None else v for k, v in value.items()}
+        case dict():
+            return {k: without_nulls(v, k) for k, v in value.items() if v is not None}
+        case list():
+            return [{} if v is None and field in _EMPTY_ITEMS else without_nulls(v) for v in value]
+        case _:
+            return value
+
+
+def trim_metadata(meta: ObjectMeta, *, is_secret: bool) -> ObjectMeta:
+    """Drop the last-applied annotation, and a Secret's annotations but for their keys."""
+    annotations = meta.annotations
+    if not annotations or not (is_secret or LAST_APPLIED in annotations):
+        return meta
+    kept = {
+        key: "" if is_secret and key not in _SECRET_ANNOTATIONS else value
+        for key, value in annotations.items()
+        if key != LAST_APPLIED
+    }
+    return msgspec.structs.replace(meta, annotations=kept or None)
+
+
+class _SecretWire(msgspec.Struct, rename="camel"):
+    type: str | None = None
+    immutable: bool | None = None
+    # Raw: the values are skipped over, never decoded.
+    data: Fields | None = None
+    string_data: Fields | None = None
+
+
+def trim_secret(fields: Fields) -> bytes:
+    """Keep a Secret's type and the names of its keys; its values stay behind with the response."""
+    wire = msgspec.json.decode(msgspec.json.encode(fields), type=_SecretWire)
+    keys = sorted((wire.data or {}).keys() | (wire.string_data or {}).keys())
+    return msgspec.json.encode(
+        SecretBody(type=wire.type or "Opaque", keys=tuple(keys), immutable=bool(wire.immutable)),
+    )
+
+
+class _ManagedEntry(msgspec.Struct):
+    fields: Fields | None = msgspec.field(default=None, name="fieldsV1")
+
+
+class _ManagedMeta(msgspec.Struct, rename="camel"):
+    managed_fields: tuple[_ManagedEntry, ...] | None = None
+
+
+def trim_secret_metadata(metadata: bytes) -> bytes:
+    """Keep the names of a Secret's keys where only its metadata was read; the type stays empty: not known.
+
+    Who manages a field is written down by the field's name (`f:data: {f:password}`), so the metadata tells the keys.
+    """
+    entries = msgspec.json.decode(metadata, type=_ManagedMeta).managed_fields or ()
+    owned = [_fields.decode(e.fields["f:data"]) or {} for e in entries if e.fields and "f:data" in e.fields]
+    keys = {name.removeprefix("f:") for fields in owned for name in fields if name.startswith("f:")}
+    return msgspec.json.encode(SecretBody(type="", keys=tuple(sorted(keys))))
+
+
+class _PodIP(msgspec.Struct):
+    ip: str = ""
+
+
+class _PodStatusWire(msgspec.Struct, rename="camel"):
+    phase: str | None = None
+    host_ip: str | None = msgspec.field(default=None, name="hostIP")
+    pod_ip: str | None = msgspec.field(default=None, name="podIP")
+    pod_ips: tuple[_PodIP, ...] | None = msgspec.field(default=None, name="podIPs")
+
+
+def trim_pod_status(status: bytes, node_name: str) -> bytes:
+    """Keep of a pod's status what `PodStatus` reads."""
+    wire = msgspec.json.decode(status, type=_PodStatusWire | None) or _PodStatusWire()
+    ips = tuple(p.ip for p in wire.pod_ips or ()) or ((wire.pod_ip,) if wire.pod_ip else ())
+    kept = PodStatus(node_name=node_name, phase=wire.phase or "", host_ip=wire.host_ip or "", pod_ips=ips)
+    return b"" if kept == PodStatus() else msgspec.json.encode(kept)
+
+
+def trim_pod_spec(spec: bytes, meta: ObjectMeta) -> tuple[bytes, str]:
+    """Take out of a PodSpec what differs between the pods of one template; also return the name of the node.
+
+    That is the node, a hostname that repeats the pod's name (StatefulSet), the random suffix of the token volume, and
+    the node affinity by which a DaemonSet puts each pod on its node.
+    """
+    fields = _fields.decode(_TOKEN_VOLUME.sub(rb'\1"', spec)) or {}
+    node_name = msgspec.json.decode(fields.pop("nodeName", b'""'), type=str | None) or ""
+    if "hostname" in fields and msgspec.json.decode(fields["hostname"]) == meta.name:
+        del fields["hostname"]
+    if "affinity" in fields and meta.controller and meta.controller.kind == "DaemonSet":
+        affinity = _without_node_match(msgspec.json.decode(fields.pop("affinity")))
+        if affinity:
+            fields["affinity"] = msgspec.Raw(msgspec.json.encode(affinity))
+    return msgspec.json.encode(fields), node_name
+
+
+def _without_node_match(affinity: Any) -> Any:
+    """Drop the terms that the DaemonSet controller adds: one match of the field metadata.name with one node.
+
+    Source: pkg/controller/daemon/util/daemonset_util.go, ReplaceDaemonSetPodNodeNameNodeAffinity.
+    """
+    match affinity:
+        case {"nodeAffinity": {"requiredDuringSchedulingIgnoredDuringExecution": {"nodeSelectorTerms": list(terms)}}}:
+            kept = [t for t in terms if not _is_node_match(t)]
+            if len(kept) == len(terms):
+                return affinity
+            required = {"nodeSelectorTerms": kept}
+            node = affinity["nodeAffinity"] | {"requiredDuringSchedulingIgnoredDuringExecution": required}
+            if not kept:
+                del node["requiredDuringSchedulingIgnoredDuringExecution"]
+            rest = {k: v for k, v in affinity.items() if k != "nodeAffinity"}
+            return rest | {"nodeAffinity": node} if node else rest
+        case _:
+            return affinity
+
+
+def _is_node_match(term: Any) -> bool:
+    match term:
+        case {"matchFields": [{"key": "metadata.name", "operator": "In", "values": [_]}], **rest}:
+            return not rest
+        case _:
+            return False
+
+
+class _NodeCondition(msgspec.Struct):
+    type: str = ""
+    status: str = ""
+
+
+class _NodeAddress(msgspec.Struct):
+    type: str = ""
+    address: str = ""
+
+
+class _NodeInfo(msgspec.Struct, rename="camel", omit_defaults=True):
+    kubelet_version: str = ""
+    container_runtime_version: str = ""
+    kernel_version: str = ""
+    os_image: str = ""
+    operating_system: str = ""
+    architecture: str = ""
+
+
+class _NodeStatus(msgspec.Struct, rename="camel", omit_defaults=True):
+    node_info: _NodeInfo | None = None
+    conditions: tuple[_NodeCondition, ...] | None = None
+    addresses: tuple[_NodeAddress, ...] | None = None
+
+
+def trim_node_status(status: bytes) -> bytes:
+    """Keep a node's versions, conditions (without their times, which change every few seconds) and addresses."""
+    return msgspec.json.encode(msgspec.json.decode(status, type=_NodeStatus | None) or _NodeStatus())
+
+
+def body_of(fields: Mapping[str, msgspec.Raw]) -> bytes:
+    """Write the kept top-level fields as one JSON object, in one order, so that equal bodies are equal bytes."""
+    return msgspec.json.encode({k: fields[k] for k in sorted(fields)})
