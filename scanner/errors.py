@@ -9,7 +9,10 @@
     │   └── ForbiddenError    an answer, but no identity
     ├── PolicyError           a policy file is wrong
     ├── StoreError            the database refused
+    │   ├── StoreUnreachableError  no answer
     │   └── SchemaError       the database is not at the schema that this release needs
+    ├── ScanRunningError      a scan of this cluster is under way
+    ├── ScanStoppedError      a scan was told to stop, or given up by others, before it was stored
     └── DeliveryError         a destination is set up in a way that can never deliver
 
 Expected outcomes are values, not errors: a kind that may not be listed is a `Read` in the coverage, a failed delivery
@@ -53,8 +56,20 @@ class StoreError(ScannerError):
     """The database refused a statement or cannot be reached."""
 
 
+class StoreUnreachableError(StoreError):
+    """The database does not answer."""
+
+
 class SchemaError(StoreError):
     """The database is not at the schema that this release needs: run `plimsoll db upgrade`."""
+
+
+class ScanRunningError(ScannerError):
+    """A scan of this cluster is under way; two at once would undo each other's findings."""
+
+
+class ScanStoppedError(ScannerError):
+    """A scan was told to stop, or was given up as dead by another process, before it was stored."""
 
 
 class DeliveryError(ScannerError):

@@ -3,7 +3,20 @@
 import datetime as dt
 from typing import Any
 
-from sqlalchemy import JSON, BigInteger, Column, DateTime, Dialect, ForeignKey, Index, Integer, String, TypeDecorator
+from sqlalchemy import (
+    JSON,
+    BigInteger,
+    Column,
+    DateTime,
+    Dialect,
+    ForeignKey,
+    Index,
+    Integer,
+    String,
+    Table,
+    TypeDecorator,
+    text,
+)
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlmodel import Field, SQLModel
 
@@ -11,6 +24,9 @@ from sqlmodel import Field, SQLModel
 JSON_TYPE = JSON().with_variant(JSONB(), "postgresql")
 #: SQLite only counts up an `INTEGER` key.
 SERIAL = BigInteger().with_variant(Integer(), "sqlite")
+#: What is compared and sorted: by bytes on both databases, whatever locale PostgreSQL was made with. So pages come in
+#: the same order everywhere, an index serves prefixes, and an upgrade of the system's locales breaks no index.
+KEY = String().with_variant(String(collation="C"), "postgresql")
 
 
 class UTCDateTime(TypeDecorator[dt.datetime]):
@@ -30,18 +46,30 @@ class UTCDateTime(TypeDecorator[dt.datetime]):
 
     def process_result_value(self, value: dt.datetime | None, dialect: Dialect) -> dt.datetime | None:  # noqa: ARG002
         """Give the zone back."""
-        return value if value is None or value.tzinfo else value.replace(tzinfo=dt.UTC)
+        if value is None:
+            return None
+        return value.astimezone(dt.UTC) if value.tzinfo else value.replace(tzinfo=dt.UTC)
 
 
 class ScanRow(SQLModel, table=True):
     """One scan of one cluster."""
 
     __tablename__ = "scans"
-    __table_args__ = (Index("ix_scans_cluster_started_at", "cluster", "started_at"),)
+    __table_args__ = (
+        Index("ix_scans_cluster", "cluster", "id"),
+        # The guard against two scans of one cluster at once: the database itself refuses the second row.
+        Index(
+            "ix_scans_running",
+            "cluster",
+            unique=True,
+            postgresql_where=text("state = 'running'"),
+            sqlite_where=text("state = 'running'"),
+        ),
+    )
 
     #: UUID; time-ordered (version 7).
-    id: str = Field(primary_key=True)
-    cluster: str
+    id: str = Field(primary_key=True, sa_type=KEY)
+    cluster: str = Field(sa_type=KEY)
     #: `live` or `manifests`.
     source: str
     #: `schedule`, `api`, `start` or `catch-up`.
@@ -50,6 +78,8 @@ class ScanRow(SQLModel, table=True):
     state: str
     started_at: dt.datetime = Field(sa_type=UTCDateTime)
     finished_at: dt.datetime | None = Field(default=None, sa_type=UTCDateTime)
+    #: Last sign of life while it runs; when that is too old, its process has died and the scan is marked failed.
+    alive_at: dt.datetime = Field(sa_type=UTCDateTime)
     #: `reading`, `judging`, `storing`, and how far that is, 0 to 100.
     phase: str = ""
     progress: int = 0
@@ -65,9 +95,9 @@ class CoverageRow(SQLModel, table=True):
 
     __tablename__ = "coverage"
 
-    scan_id: str = Field(sa_column=Column(String, ForeignKey("scans.id", ondelete="CASCADE"), primary_key=True))
-    resource: str = Field(primary_key=True)
-    namespace: str = Field(default="", primary_key=True)
+    scan_id: str = Field(sa_column=Column(KEY, ForeignKey("scans.id", ondelete="CASCADE"), primary_key=True))
+    resource: str = Field(primary_key=True, sa_type=KEY)
+    namespace: str = Field(default="", primary_key=True, sa_type=KEY)
     state: str
     reason: str = ""
     count: int = 0
@@ -78,18 +108,19 @@ class ResourceRow(SQLModel, table=True):
 
     __tablename__ = "resources"
     __table_args__ = (
-        Index("ix_resources_identity", "cluster", "api_group", "kind", "namespace", "name", unique=True),
         Index("ix_resources_cluster_namespace", "cluster", "namespace", "kind", "name", "id"),
+        Index("ix_resources_cluster_kind", "cluster", "kind", "namespace", "name", "id"),
+        Index("ix_resources_cluster_name", "cluster", "name"),
     )
 
     #: Hash of cluster, group, kind, namespace and name.
-    id: str = Field(primary_key=True)
-    cluster: str
+    id: str = Field(primary_key=True, sa_type=KEY)
+    cluster: str = Field(sa_type=KEY)
     api_version: str
     api_group: str
-    kind: str
-    namespace: str = ""
-    name: str
+    kind: str = Field(sa_type=KEY)
+    namespace: str = Field(default="", sa_type=KEY)
+    name: str = Field(sa_type=KEY)
     uid: str = ""
     #: Pods that ran from it.
     pods: int = 0
@@ -99,43 +130,56 @@ class ResourceRow(SQLModel, table=True):
 
 
 class FindingRow(SQLModel, table=True):
-    """A finding over its whole life; one row a fingerprint."""
+    """A finding over its whole life; one row a fingerprint.
+
+    Lists are sorted by `severity_rank` and `id`, so each index of a filter ends in these two and a page is read from it
+    without sorting.
+    """
 
     __tablename__ = "findings"
     __table_args__ = (
-        Index("ix_findings_cluster_state", "cluster", "state", "severity_rank", "id"),
-        Index("ix_findings_cluster_namespace", "cluster", "namespace", "state", "severity_rank", "id"),
-        Index("ix_findings_cluster_policy", "cluster", "policy", "state", "severity_rank", "id"),
-        Index("ix_findings_resource", "resource_id", "id"),
+        Index("ix_findings_open", "is_open", "severity_rank", "id"),
+        Index("ix_findings_cluster", "cluster", "is_open", "severity_rank", "id"),
+        Index("ix_findings_cluster_namespace", "cluster", "namespace", "is_open", "severity_rank", "id"),
+        Index("ix_findings_cluster_policy", "cluster", "policy", "is_open", "severity_rank", "id"),
+        Index("ix_findings_cluster_area", "cluster", "area", "is_open", "severity_rank", "id"),
+        Index("ix_findings_cluster_kind", "cluster", "kind", "is_open", "severity_rank", "id"),
+        Index("ix_findings_cluster_name", "cluster", "name"),
+        Index("ix_findings_resource", "resource_id", "is_open", "severity_rank", "id"),
     )
 
     #: The fingerprint.
-    id: str = Field(primary_key=True)
-    cluster: str
-    policy: str
-    area: str
+    id: str = Field(primary_key=True, sa_type=KEY)
+    cluster: str = Field(sa_type=KEY)
+    policy: str = Field(sa_type=KEY)
+    area: str = Field(sa_type=KEY)
     #: `fail` or `unknown`.
     outcome: str
     #: `open`, `resolved` or `regressed`.
     state: str
+    #: Whether the state is one that concerns people now: open or regressed. One equality instead of a list of states
+    #: keeps the indexes sorted.
+    is_open: bool
     severity: str
     #: 0 is low, 3 is critical.
     severity_rank: int
     confidence: str
-    resource_id: str
+    resource_id: str = Field(sa_type=KEY)
     api_version: str
-    kind: str
-    namespace: str = ""
-    name: str
+    kind: str = Field(sa_type=KEY)
+    namespace: str = Field(default="", sa_type=KEY)
+    name: str = Field(sa_type=KEY)
     message: str
     #: Facts as `model.finding.Fact` encodes them.
     evidence: list[Any] = Field(default_factory=list, sa_column=Column(JSON_TYPE, nullable=False))
     missing: list[str] = Field(default_factory=list, sa_column=Column(JSON_TYPE, nullable=False))
     fix: str = ""
-    #: Hash of all of the above that may change while the id stays; equal means that nothing is written.
+    #: Hash of what may change while the id and the state stay; equal means that nothing is written.
     content: str
     first_seen_at: dt.datetime = Field(sa_type=UTCDateTime)
-    #: Last change of state.
+    #: When it was opened; None as long as its outcome was never anything but unknown.
+    opened_at: dt.datetime | None = Field(default=None, sa_type=UTCDateTime)
+    #: Last change of state or outcome.
     changed_at: dt.datetime = Field(sa_type=UTCDateTime)
     #: The scan that wrote this row last.
     scan_id: str
@@ -151,12 +195,12 @@ class FindingEventRow(SQLModel, table=True):
     )
 
     id: int | None = Field(default=None, sa_column=Column(SERIAL, primary_key=True, autoincrement=True))
-    finding_id: str
+    finding_id: str = Field(sa_type=KEY)
     cluster: str
     #: `opened`, `resolved` or `regressed`.
     transition: str
     at: dt.datetime = Field(sa_type=UTCDateTime)
-    scan_id: str
+    scan_id: str = Field(sa_type=KEY)
     #: Who: `scan`, later also people.
     actor: str = "scan"
 
@@ -168,7 +212,7 @@ class DeliveryRow(SQLModel, table=True):
     __table_args__ = (Index("ix_deliveries_due", "state", "next_attempt_at", "id"),)
 
     #: UUID, version 7; the receiver's idempotency key (`webhook-id`).
-    id: str = Field(primary_key=True)
+    id: str = Field(primary_key=True, sa_type=KEY)
     #: Name of a destination in the settings.
     destination: str
     #: `model.news.Announcement` as JSON.
@@ -184,3 +228,16 @@ class DeliveryRow(SQLModel, table=True):
     delivered_at: dt.datetime | None = Field(default=None, sa_type=UTCDateTime)
     #: Why the last attempt failed; one line, nothing of the receiver's body.
     error: str = ""
+
+
+def _table(row: type[SQLModel]) -> Table:
+    return SQLModel.metadata.tables[str(row.__tablename__)]
+
+
+#: The same tables for statements in bulk, which go past the row classes.
+SCANS = _table(ScanRow)
+COVERAGE = _table(CoverageRow)
+RESOURCES = _table(ResourceRow)
+FINDINGS = _table(FindingRow)
+FINDING_EVENTS = _table(FindingEventRow)
+DELIVERIES = _table(DeliveryRow)
