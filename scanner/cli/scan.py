@@ -1,0 +1,64 @@
+"""`plimsoll scan`: judges a cluster, manifests or a saved snapshot, once."""
+
+import argparse
+import sys
+
+from scanner.cli.clock import now
+from scanner.cli.sources import read_snapshot, register_sources
+from scanner.cli.status import ExitStatus
+from scanner.cli.terminal import print_lines, progress_bar
+from scanner.export.report import gaps, scan_report, summarise, to_json
+from scanner.export.table import table
+from scanner.model.finding import Evaluation, Outcome
+from scanner.model.policy import Severity
+from scanner.model.snapshot import Snapshot
+
+
+def register(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments."""
+    register_sources(parser)
+    register_selection(parser)
+    parser.add_argument("-o", "--output", choices=("table", "json"), default="table", help="how to print the report")
+    parser.add_argument(
+        "--fail-on",
+        choices=[s.value for s in Severity],
+        metavar="SEVERITY",
+        help="exit with 1 if there is a finding of this severity or worse (low, medium, high, critical)",
+    )
+    parser.add_argument("--all-outcomes", action="store_true", help="list what passed too")
+
+
+def register_selection(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments that choose policies by glob over their ids."""
+    parser.add_argument("--policies", nargs="+", default=[], metavar="GLOB", help="only these, such as 'pods/*'")
+    parser.add_argument("--skip", nargs="+", default=[], metavar="GLOB", help="all but these")
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Read, judge, print."""
+    from scanner.policy.evaluate import evaluate
+    from scanner.policy.load import builtin_policies_root, load_policies
+
+    policies = load_policies(builtin_policies_root(), only=tuple(arguments.policies), skip=tuple(arguments.skip))
+    started = now()
+    with progress_bar("Scanning") as progress:
+        snapshot = read_snapshot(arguments, started, progress)
+        evaluation = evaluate(snapshot, policies, now=started, all_outcomes=arguments.all_outcomes)
+    if arguments.output == "json":
+        print(to_json(scan_report(snapshot, evaluation)))
+    else:
+        by_id = {policy.id: policy for policy in policies}
+        print_lines(table(evaluation.findings, by_id, snapshot.coverage, summarise(snapshot, evaluation)))
+    return _status(snapshot, evaluation, arguments.fail_on)
+
+
+def _status(snapshot: Snapshot, evaluation: Evaluation, fail_on: str | None) -> ExitStatus:
+    """Decide the exit status: a finding that was asked for outweighs what could not be read."""
+    failed = (f.severity.rank for f in evaluation.findings if f.outcome is Outcome.FAIL)
+    if fail_on and max(failed, default=-1) >= Severity(fail_on).rank:
+        return ExitStatus.FINDINGS
+    missing = gaps(snapshot.coverage)
+    if missing:
+        print(f"plimsoll: the scan is incomplete: {len(missing)} reads failed, see coverage", file=sys.stderr)
+        return ExitStatus.INCOMPLETE
+    return ExitStatus.DONE

@@ -1,0 +1,138 @@
+"""The report of one scan as JSON: `plimsoll.dev/v1 ScanReport`, a contract that scripts depend on."""
+
+import datetime as dt
+from collections import Counter
+from collections.abc import Mapping
+from typing import Any
+
+import msgspec
+
+from scanner.model.coverage import Read, ReadState
+from scanner.model.finding import Evaluation, Fact, Finding, Outcome
+from scanner.model.policy import Severity
+from scanner.model.refs import ClusterName, ObjectRef
+from scanner.model.snapshot import Snapshot
+
+#: Reads that ended this way leave a scan incomplete. Kinds that nobody asked for, or that do not exist, do not.
+GAPS = frozenset({ReadState.PARTIAL, ReadState.FORBIDDEN, ReadState.FAILED})
+
+
+class ReportedResource(msgspec.Struct, frozen=True, rename="camel"):
+    """The name of an object with every field present, empty for what it lacks."""
+
+    api_version: str
+    kind: str
+    namespace: str
+    name: str
+    uid: str
+
+
+class ReportedResult(msgspec.Struct, frozen=True, rename="camel"):
+    """One outcome. `container` and `path` point at the first place; `evidence` lists all."""
+
+    id: str
+    policy: str
+    outcome: Outcome
+    severity: Severity
+    confidence: str
+    resource: ReportedResource
+    message: str
+    evidence: tuple[Fact, ...]
+    frameworks: Mapping[str, tuple[str, ...]]
+    container: str | msgspec.UnsetType = msgspec.UNSET
+    path: str | msgspec.UnsetType = msgspec.UNSET
+    fix: str | msgspec.UnsetType = msgspec.UNSET
+    #: For unknown outcomes: the reads that were missing.
+    missing: tuple[str, ...] | msgspec.UnsetType = msgspec.UNSET
+
+
+class ReportSummary(msgspec.Struct, frozen=True, rename="camel"):
+    """Counts. `passed` counts resources by policy, summed; findings of `fail` are counted by severity."""
+
+    resources: int
+    passed: int
+    failed: int
+    unknown: int
+    failed_by_severity: dict[str, int]
+    failed_by_area: dict[str, int]
+    failed_by_namespace: dict[str, int]
+    is_complete: bool
+
+
+class ScanReport(msgspec.Struct, frozen=True, rename="camel"):
+    """Everything that one scan says."""
+
+    api_version: str
+    kind: str
+    cluster: ClusterName
+    source: str
+    server_version: str
+    started_at: dt.datetime
+    coverage: tuple[Read, ...]
+    summary: ReportSummary
+    results: tuple[ReportedResult, ...]
+
+
+def scan_report(snapshot: Snapshot, evaluation: Evaluation) -> ScanReport:
+    """Put a scan together for the reader; results keep the evaluation's order."""
+    return ScanReport(
+        api_version="plimsoll.dev/v1",
+        kind="ScanReport",
+        cluster=snapshot.cluster,
+        source=snapshot.source,
+        server_version=snapshot.server_version,
+        started_at=snapshot.taken_at,
+        coverage=snapshot.coverage,
+        summary=summarise(snapshot, evaluation),
+        results=tuple(_result(finding, snapshot.cluster) for finding in evaluation.findings),
+    )
+
+
+def summarise(snapshot: Snapshot, evaluation: Evaluation) -> ReportSummary:
+    """Count outcomes."""
+    failed = [f for f in evaluation.findings if f.outcome is Outcome.FAIL]
+    by_severity = Counter(f.severity for f in failed)
+    return ReportSummary(
+        resources=sum(len(objects) for objects in snapshot.objects.values()),
+        passed=sum(evaluation.passed.values()),
+        failed=len(failed),
+        unknown=sum(f.outcome is Outcome.UNKNOWN for f in evaluation.findings),
+        failed_by_severity={s.value: by_severity[s] for s in reversed(Severity)},
+        failed_by_area=dict(sorted(Counter(f.policy.partition("/")[0] for f in failed).items())),
+        failed_by_namespace=dict(sorted(Counter(f.resource.namespace for f in failed).items())),
+        is_complete=not gaps(snapshot.coverage),
+    )
+
+
+def gaps(coverage: tuple[Read, ...]) -> tuple[Read, ...]:
+    """Return the reads that leave a scan incomplete."""
+    return tuple(read for read in coverage if read.state in GAPS)
+
+
+def to_json(value: Any) -> str:
+    """Write a value as JSON that a person can read too."""
+    return msgspec.json.format(msgspec.json.encode(value), indent=2).decode()
+
+
+def reported(ref: ObjectRef) -> ReportedResource:
+    """Spell out every field of a name."""
+    return ReportedResource(ref.api_version, ref.kind, ref.namespace, ref.name, ref.uid)
+
+
+def _result(finding: Finding, cluster: ClusterName) -> ReportedResult:
+    first = finding.evidence[0] if finding.evidence else Fact()
+    return ReportedResult(
+        id=finding.fingerprint(cluster),
+        policy=finding.policy,
+        outcome=finding.outcome,
+        severity=finding.severity,
+        confidence=finding.confidence,
+        resource=reported(finding.resource),
+        message=finding.message,
+        evidence=finding.evidence,
+        frameworks=finding.frameworks,
+        container=first.container or msgspec.UNSET,
+        path=first.path or msgspec.UNSET,
+        fix=finding.fix or msgspec.UNSET,
+        missing=finding.missing or msgspec.UNSET,
+    )

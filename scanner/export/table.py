@@ -1,0 +1,89 @@
+"""The report of one scan as a table that a person can read: worst first, one block a policy."""
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from itertools import groupby
+
+from scanner.export.report import ReportSummary, gaps
+from scanner.export.safe import printable
+from scanner.model.coverage import Read
+from scanner.model.finding import Finding, Outcome
+from scanner.model.policy import Policy, PolicyId, Severity
+
+#: More resources than this are counted instead of listed: a person reads a screen, a program reads `-o json`.
+LISTED_RESOURCES = 8
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """One line of the table: what it is decides its colour, `text` is already safe to print."""
+
+    style: str
+    text: str
+
+
+def table(
+    findings: Iterable[Finding], policies: Mapping[PolicyId, Policy], coverage: tuple[Read, ...], summary: ReportSummary
+) -> list[Line]:
+    """Lay out failing outcomes by policy, then what is unknown, what could not be read, and the totals."""
+    by_outcome: dict[Outcome, list[Finding]] = defaultdict(list)
+    for finding in findings:
+        by_outcome[finding.outcome].append(finding)
+    lines: list[Line] = []
+    for outcome in (Outcome.FAIL, Outcome.UNKNOWN, Outcome.PASS):
+        for policy, block in _blocks(by_outcome[outcome]):
+            lines += _block(outcome, policies[policy], block)
+    missing = gaps(coverage)
+    if missing:
+        lines.append(Line("heading", "Not read: what depends on it is unknown, not fine"))
+        lines += [Line("unknown", f"    {_read(read)}") for read in missing]
+        lines.append(Line("", ""))
+    lines.append(Line("heading", _totals(summary)))
+    return lines
+
+
+def _blocks(findings: list[Finding]) -> Iterable[tuple[PolicyId, list[Finding]]]:
+    """Group by policy, the worst and then the most frequent policy first."""
+    ordered = sorted(findings, key=lambda f: f.policy)
+    blocks = [(policy, list(block)) for policy, block in groupby(ordered, key=lambda f: f.policy)]
+    return sorted(blocks, key=lambda b: (-max(f.severity.rank for f in b[1]), -len(b[1]), b[0]))
+
+
+def _block(outcome: Outcome, policy: Policy, findings: list[Finding]) -> list[Line]:
+    worst = max((f.severity for f in findings), key=lambda s: s.rank)
+    label = worst.value if outcome is Outcome.FAIL else outcome.value
+    count = f"{len(findings):,} resource{'s' if len(findings) > 1 else ''}"
+    lines = [Line(label, f"{label.upper():<9}{policy.title}  ({count})  {policy.id}")]
+    ordered = sorted(findings, key=lambda f: (-f.severity.rank, f.resource, f.key))
+    for finding in ordered[:LISTED_RESOURCES]:
+        lines.append(Line("resource", f"    {printable(str(finding.resource))}{_where(finding)}"))
+        if finding.message and finding.message != policy.title:
+            lines.append(Line("detail", f"        {printable(finding.message)}"))
+        if finding.missing:
+            lines.append(Line("detail", f"        missing: {printable(', '.join(finding.missing))}"))
+    if len(ordered) > LISTED_RESOURCES:
+        lines.append(Line("detail", f"    … and {len(ordered) - LISTED_RESOURCES:,} more; -o json lists all"))
+    return [*lines, Line("", "")]
+
+
+def _where(finding: Finding) -> str:
+    """Point at the containers, or at the first path where no container is concerned."""
+    if finding.containers:
+        return f"  [{printable(', '.join(finding.containers))}]"
+    path = next((fact.path for fact in finding.evidence if fact.path), "")
+    return f"  {printable(path)}" if path else ""
+
+
+def _read(read: Read) -> str:
+    where = f" in namespace {read.namespace}" if read.namespace else ""
+    return printable(f"{read.resource}{where}: {read.state.value}: {read.reason}")
+
+
+def _totals(summary: ReportSummary) -> str:
+    severities = ", ".join(f"{summary.failed_by_severity[s.value]:,} {s.value}" for s in reversed(Severity))
+    completeness = "" if summary.is_complete else "; the scan is incomplete"
+    return (
+        f"{summary.failed:,} failed ({severities}), {summary.passed:,} passed, {summary.unknown:,} unknown, "
+        f"of {summary.resources:,} objects{completeness}"
+    )
