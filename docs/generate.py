@@ -1,0 +1,97 @@
+"""Write the reference pages that are made from code: `python -m docs.generate`.
+
+`PAGES` names each file under `docs/reference/` and the function that writes its text; a test compares them with what is
+committed, so that no page says something that the code no longer does.
+"""
+
+import datetime as dt
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from scanner.settings import PREFIX, SECRETS, Settings, SlackDestination, WebhookDestination
+
+REFERENCE = Path(__file__).parent / "reference"
+
+
+def configuration() -> str:
+    """Write the reference of all settings, from the fields' own help."""
+    rows = "\n".join(_row(name) for name in Settings.model_fields)
+    kinds: tuple[type[WebhookDestination | SlackDestination], ...] = (WebhookDestination, SlackDestination)
+    destinations = "\n".join(
+        f"| `{kind.model_fields['type'].annotation.__args__[0]}` | "  # type: ignore[union-attr]  # a Literal
+        f"`{name}` | {field.description} {_default(field)} |"
+        for kind in kinds
+        for name, field in kind.model_fields.items()
+    )
+    return _PAGE.format(rows=rows, destinations=destinations)
+
+
+def _row(name: str) -> str:
+    field = Settings.model_fields[name]
+    variable = f"`{PREFIX}{name.upper()}`" + (f", `{PREFIX}{name.upper()}_FILE`" if name in SECRETS else "")
+    return f"| `{name}` | {variable if name != 'destinations' else ''} | {field.description} | {_default(field)} |"
+
+
+def _default(field: Any) -> str:
+    """Write a default as the file would have it."""
+    if field.is_required():
+        return "Required."
+    match field.default:
+        case None | () | "":
+            return "—"
+        case bool():
+            return f"`{str(field.default).lower()}`"
+        case dt.timedelta():
+            return f"`{int(field.default.total_seconds())}s`"
+        case _:
+            return f"`{field.default}`"
+
+
+_PAGE = """\
+# Configuration
+
+Every setting can be given in the environment or in a TOML file that `PLIMSOLL_CONFIG` names. The environment wins. A
+setting that does not exist is an error, at start, that names it. Lists are separated by commas in the environment;
+durations are written `30s`, `5m`, `6h` or `1d`. A secret can be given by value, or by the path of a file that holds it:
+the same name with `_FILE` in the environment, `_file` in the file.
+
+> This release has no authentication. Therefore it listens on the loopback address alone; whoever can reach the address
+> you give in `listen_host` reads every finding and can start scans. Put a proxy that authenticates in front of it.
+
+| Setting | Environment | What it decides | Default |
+|---|---|---|---|
+{rows}
+
+## Destinations
+
+One destination of each kind can be set by the variables above; any number of them in the file:
+
+```toml
+[[destinations]]
+type = "webhook"
+name = "on-call"
+url = "https://alerts.example.com/plimsoll"
+secret_file = "/run/secrets/on-call"
+min_severity = "critical"
+```
+
+| Type | Key | What it is |
+|---|---|---|
+{destinations}
+"""
+
+#: File under `docs/reference/` to what writes it.
+PAGES: Mapping[str, Callable[[], str]] = {
+    "configuration.md": configuration,
+}
+
+
+def main() -> None:
+    """Write every page."""
+    for name, page in PAGES.items():
+        (REFERENCE / name).write_text(page(), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()
