@@ -10,7 +10,7 @@ from typing import Any
 
 import msgspec
 
-from scanner.model.network import NetworkPolicyBody, ServiceBody
+from scanner.model.network import IngressBody, NetworkPolicyBody, ServiceBody
 from scanner.model.rbac import RBAC_GROUP, BindingBody, RoleBody
 from scanner.model.refs import GroupKind
 from scanner.model.selectors import LabelSelector
@@ -256,6 +256,7 @@ SHAPES: Mapping[GroupKind, type] = {
     GroupKind("batch", "Job"): _Controller,
     GroupKind("batch", "CronJob"): _CronJob,
     GroupKind("networking.k8s.io", "NetworkPolicy"): NetworkPolicyBody,
+    GroupKind("networking.k8s.io", "Ingress"): IngressBody,
     GroupKind(RBAC_GROUP, "Role"): RoleBody,
     GroupKind(RBAC_GROUP, "ClusterRole"): RoleBody,
     GroupKind(RBAC_GROUP, "RoleBinding"): BindingBody,

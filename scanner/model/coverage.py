@@ -37,3 +37,8 @@ class Read(msgspec.Struct, frozen=True, order=True, rename="camel", omit_default
     def is_conclusive(self) -> bool:
         """Tell whether absence of an object in this read proves that it does not exist."""
         return self.state in {ReadState.COMPLETE, ReadState.ABSENT}
+
+    @property
+    def missing(self) -> str:
+        """How a finding that lacks this read names it: `list secrets`, `list pods in shop`."""
+        return f"list {self.resource} in {self.namespace}" if self.namespace else f"list {self.resource}"

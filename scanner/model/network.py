@@ -93,3 +93,65 @@ class ServiceBody(msgspec.Struct, frozen=True, rename="camel"):
     """The body of a Service on the wire."""
 
     spec: ServiceSpec = ServiceSpec()
+
+
+class ServiceBackendPort(msgspec.Struct, frozen=True, rename="camel", omit_defaults=True):
+    """The port of a Service, by number or by name; exactly one of them is set."""
+
+    name: str = ""
+    number: int = 0
+
+
+class IngressServiceBackend(msgspec.Struct, frozen=True, rename="camel", omit_defaults=True):
+    """A Service of the Ingress's namespace."""
+
+    name: str = ""
+    port: ServiceBackendPort = ServiceBackendPort()
+
+
+class IngressBackend(msgspec.Struct, frozen=True, rename="camel", omit_defaults=True):
+    """Where traffic goes: a Service, or some other object that the controller knows (then `service` is None)."""
+
+    service: IngressServiceBackend | None = None
+
+
+class IngressPath(msgspec.Struct, frozen=True, rename="camel", omit_defaults=True):
+    """One path of a host and its backend."""
+
+    path: str = ""
+    backend: IngressBackend = IngressBackend()
+
+
+class IngressPaths(msgspec.Struct, frozen=True, rename="camel", omit_defaults=True):
+    """The paths of a host."""
+
+    paths: tuple[IngressPath, ...] | None = None
+
+
+class IngressHost(msgspec.Struct, frozen=True, rename="camel", omit_defaults=True):
+    """A rule of an Ingress: an empty host means every host; without paths all goes to the default backend."""
+
+    host: str = ""
+    http: IngressPaths | None = None
+
+
+class IngressTLS(msgspec.Struct, frozen=True, rename="camel", omit_defaults=True):
+    """Hosts that the controller serves by TLS, and the Secret with the certificate; empty means its default one."""
+
+    hosts: tuple[str, ...] | None = None
+    secret_name: str = ""
+
+
+class IngressSpec(msgspec.Struct, frozen=True, rename="camel", omit_defaults=True):
+    """The spec of an Ingress."""
+
+    ingress_class_name: str = ""
+    default_backend: IngressBackend | None = None
+    tls: tuple[IngressTLS, ...] | None = None
+    rules: tuple[IngressHost, ...] | None = None
+
+
+class IngressBody(msgspec.Struct, frozen=True, rename="camel"):
+    """The body of an Ingress on the wire."""
+
+    spec: IngressSpec = IngressSpec()

@@ -68,6 +68,11 @@ _RBAC = "rbac.authorization.k8s.io"
 _ADMISSION = "admissionregistration.k8s.io"
 _GATEWAY = "gateway.networking.k8s.io"
 _NETWORK = "networking.k8s.io"
+_POLICY_API = "policy.networking.k8s.io"
+_CALICO = "crd.projectcalico.org"
+_ANTREA = "crd.antrea.io"
+
+_OTHER_POLICIES = "policies of the network plugin, which may isolate pods too"
 
 #: Secrets are read only when the operator opts in, and then as metadata; see the design.
 SECRETS = _core("secrets", "Secret", "opt-in: which Secrets exist, by metadata alone")
@@ -101,6 +106,20 @@ RESOURCES: tuple[Resource, ...] = (
     _grouped(_GATEWAY, "gateways", "Gateway", "exposure and TLS"),
     _grouped(_GATEWAY, "httproutes", "HTTPRoute", "exposure"),
     _grouped(_GATEWAY, "grpcroutes", "GRPCRoute", "exposure"),
+    *(
+        _grouped(group, plural, kind, _OTHER_POLICIES, versions=versions, namespaced=namespaced)
+        for group, plural, kind, versions, namespaced in (
+            (_POLICY_API, "adminnetworkpolicies", "AdminNetworkPolicy", ("v1alpha1",), False),
+            (_POLICY_API, "baselineadminnetworkpolicies", "BaselineAdminNetworkPolicy", ("v1alpha1",), False),
+            (_POLICY_API, "clusternetworkpolicies", "ClusterNetworkPolicy", ("v1alpha2",), False),
+            ("cilium.io", "ciliumnetworkpolicies", "CiliumNetworkPolicy", ("v2",), True),
+            ("cilium.io", "ciliumclusterwidenetworkpolicies", "CiliumClusterwideNetworkPolicy", ("v2",), False),
+            (_CALICO, "networkpolicies", "NetworkPolicy", ("v1",), True),
+            (_CALICO, "globalnetworkpolicies", "GlobalNetworkPolicy", ("v1",), False),
+            (_ANTREA, "networkpolicies", "NetworkPolicy", ("v1beta1",), True),
+            (_ANTREA, "clusternetworkpolicies", "ClusterNetworkPolicy", ("v1beta1",), False),
+        )
+    ),
     _grouped("policy", "poddisruptionbudgets", "PodDisruptionBudget", "availability during drains"),
     _grouped("autoscaling", "horizontalpodautoscalers", "HorizontalPodAutoscaler", "scaling", versions=("v2", "v1")),
     _grouped(

@@ -24,6 +24,7 @@ class SecretUseKind(enum.StrEnum):
     VOLUME = "volume"
     IMAGE_PULL = "imagePullSecret"
     INGRESS_TLS = "ingressTLS"
+    GATEWAY_TLS = "gatewayTLS"
     SERVICE_ACCOUNT = "serviceAccount"
 
 
