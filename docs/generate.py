@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from scanner.settings import PREFIX, SECRETS, Settings, SlackDestination, WebhookDestination
+from scanner.telemetry import Metrics, metric_name
 
 REFERENCE = Path(__file__).parent / "reference"
 
@@ -37,6 +38,8 @@ def _default(field: Any) -> str:
     """Write a default as the file would have it."""
     if field.is_required():
         return "Required."
+    if field.default_factory:
+        return "see there"
     match field.default:
         case None | () | "":
             return "—"
@@ -81,9 +84,35 @@ min_severity = "critical"
 {destinations}
 """
 
+
+def metrics() -> str:
+    """Write the list of metrics."""
+    rows = "\n".join(
+        f"| `{metric_name(metric)}` | {metric._type} | {', '.join(f'`{n}`' for n in metric._labelnames) or '—'} | "  # noqa: SLF001 - the library has no public word for it
+        f"{metric._documentation} |"  # noqa: SLF001 - same
+        for metric in Metrics("").all()
+    )
+    return _METRICS_PAGE.format(rows=rows)
+
+
+_METRICS_PAGE = """\
+# Metrics
+
+`/metrics` serves these to Prometheus, and those of the process and the Python interpreter. Labels never hold a name
+from the cluster: the number of series does not grow with it. With several replicas, figures from the database
+(`plimsoll_open_findings`, `plimsoll_outbox_deliveries`, `plimsoll_coverage_reads`,
+`plimsoll_last_successful_scan_timestamp_seconds`) are the same in each: take the maximum, not the sum.
+
+| Metric | Type | Labels | What it counts |
+|---|---|---|---|
+{rows}
+"""
+
+
 #: File under `docs/reference/` to what writes it.
 PAGES: Mapping[str, Callable[[], str]] = {
     "configuration.md": configuration,
+    "metrics.md": metrics,
 }
 
 

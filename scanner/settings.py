@@ -94,6 +94,11 @@ def _signing_secret(value: SecretStr) -> SecretStr:
     return value
 
 
+def _embedded_database(settings: Mapping[str, Any]) -> SecretStr:
+    """Return the SQLite database in the state directory."""
+    return SecretStr(f"sqlite:///{settings['state_directory'].absolute() / 'plimsoll.sqlite'}")
+
+
 Duration = Annotated[dt.timedelta, BeforeValidator(_parsed_duration)]
 Names = Annotated[tuple[str, ...], BeforeValidator(_split)]
 Paths = Annotated[tuple[Path, ...], BeforeValidator(_split)]
@@ -152,12 +157,12 @@ class Settings(BaseSettings):
         ),
     ] = "default"
     kubeconfig: Annotated[
-        Path | None,
+        str | None,
         Field(description="Kubeconfig file; if unset, the pod's service account, else the usual kubeconfig files."),
     ] = None
     context: Annotated[str, Field(description="Context of the kubeconfig; if empty, its current one.")] = ""
     manifests: Annotated[
-        Paths, Field(description="Files or folders of manifests to scan in place of a live cluster.")
+        Names, Field(description="Files or folders of manifests to scan in place of a live cluster.")
     ] = ()
     namespaces: Annotated[Names, Field(description="Namespaces to scan; if empty, the whole cluster.")] = ()
     read_secrets: Annotated[
@@ -186,12 +191,13 @@ class Settings(BaseSettings):
     # Where it is kept
     state_directory: Annotated[Path, Field(description="Folder of the embedded database.")] = Path()
     database_url: Annotated[
-        SecretStr | None,
+        SecretStr,
         Field(
             min_length=1,
+            default_factory=_embedded_database,
             description="Database, `postgresql+psycopg://…` or `sqlite:///…`; if unset, SQLite in the state directory.",
         ),
-    ] = None
+    ]
     database_upgrade: Annotated[
         bool,
         Field(description="Upgrade PostgreSQL's schema at start; off, run `plimsoll db upgrade`. SQLite always does."),
@@ -298,11 +304,6 @@ class Settings(BaseSettings):
         return (*short, *self.destinations)
 
     @property
-    def database(self) -> SecretStr:
-        """The database to use, the embedded one if none was set; secret, since it may hold a password."""
-        return self.database_url or SecretStr(f"sqlite:///{self.state_directory.absolute() / 'plimsoll.sqlite'}")
-
-    @property
     def listens_locally(self) -> bool:
         """Tell whether only this machine can reach the service."""
         return is_loopback(self.listen_host)
@@ -320,7 +321,7 @@ def is_loopback(host: str) -> bool:
 SECRETS = frozenset({"database_url", "webhook_url", "webhook_secret", "slack_webhook_url", "url", "secret"})
 
 
-def load(**overrides: Any) -> Settings:
+def load_settings(**overrides: Any) -> Settings:
     """Read the settings; arguments win over the environment.
 
     Raises SettingsError in one line that names every setting that is unknown, missing or does not fit.

@@ -9,7 +9,7 @@ import pytest
 from pydantic import ValidationError
 
 from scanner.errors import SettingsError
-from scanner.settings import Settings, WebhookDestination, duration, load
+from scanner.settings import Settings, WebhookDestination, duration, load_settings
 
 SIGNING_SECRET = "whsec_" + base64.b64encode(bytes(range(32))).decode()
 
@@ -31,12 +31,12 @@ def write_config(monkeypatch: pytest.MonkeyPatch, folder: Path, text: str) -> Pa
 
 def test_defaults_listen_on_this_machine_only() -> None:
     """Without any setting, only this machine can reach the service."""
-    assert load().listens_locally
+    assert load_settings().listens_locally
 
 
 def test_default_database_lies_in_the_state_directory(tmp_path: Path) -> None:
     """The embedded database lies in the folder for state."""
-    url = load(state_directory=tmp_path).database.get_secret_value()
+    url = load_settings(state_directory=tmp_path).database_url.get_secret_value()
     assert url == f"sqlite:///{tmp_path}/plimsoll.sqlite"
 
 
@@ -44,34 +44,34 @@ def test_environment_wins_over_file(monkeypatch: pytest.MonkeyPatch, tmp_path: P
     """The environment is more specific than the file."""
     write_config(monkeypatch, tmp_path, 'cluster = "from-file"\nlisten_port = 9000\n')
     monkeypatch.setenv("PLIMSOLL_CLUSTER", "from-environment")
-    settings = load()
+    settings = load_settings()
     assert (settings.cluster, settings.listen_port) == ("from-environment", 9000)
 
 
 def test_lists_are_split_at_commas(monkeypatch: pytest.MonkeyPatch) -> None:
     """A list fits in one variable."""
     monkeypatch.setenv("PLIMSOLL_NAMESPACES", "shop, billing")
-    assert load().namespaces == ("shop", "billing")
+    assert load_settings().namespaces == ("shop", "billing")
 
 
 def test_empty_variable_means_the_default(monkeypatch: pytest.MonkeyPatch) -> None:
     """A template that leaves a variable empty does not break the start."""
     monkeypatch.setenv("PLIMSOLL_SLACK_WEBHOOK_URL", "")
-    assert load().slack_webhook_url is None
+    assert load_settings().slack_webhook_url is None
 
 
 def test_unknown_variable_is_named_with_its_neighbour(monkeypatch: pytest.MonkeyPatch) -> None:
     """A misspelt variable is refused and the right one offered."""
     monkeypatch.setenv("PLIMSOLL_SHEDULE", "1h")
     with pytest.raises(SettingsError, match=r"unknown setting PLIMSOLL_SHEDULE; did you mean PLIMSOLL_SCHEDULE"):
-        load()
+        load_settings()
 
 
 def test_unknown_key_of_the_file_is_named(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """A misspelt key is refused with its file."""
     path = write_config(monkeypatch, tmp_path, "listen_prot = 1\n")
     with pytest.raises(SettingsError, match=f"unknown setting listen_prot in {path}; did you mean listen_port?"):
-        load()
+        load_settings()
 
 
 @pytest.mark.parametrize(
@@ -90,14 +90,14 @@ def test_service_links_of_kubernetes_are_passed_over(
 ) -> None:
     """A Service named `plimsoll` does not break the pods beside it."""
     monkeypatch.setenv(variable, value)
-    assert load() == Settings()
+    assert load_settings() == Settings()
 
 
 def test_misspelt_port_is_no_service_link(monkeypatch: pytest.MonkeyPatch) -> None:
     """Only what looks like a Service's address is passed over."""
     monkeypatch.setenv("PLIMSOLL_PORT", "9000")
     with pytest.raises(SettingsError, match="PLIMSOLL_PORT"):
-        load()
+        load_settings()
 
 
 def test_secret_is_read_from_a_file(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
@@ -105,7 +105,7 @@ def test_secret_is_read_from_a_file(monkeypatch: pytest.MonkeyPatch, tmp_path: P
     path = tmp_path / "url"
     path.write_text("postgresql+psycopg://plimsoll:s3cret@db/plimsoll\n")
     monkeypatch.setenv("PLIMSOLL_DATABASE_URL_FILE", str(path))
-    assert load().database.get_secret_value() == "postgresql+psycopg://plimsoll:s3cret@db/plimsoll"
+    assert load_settings().database_url.get_secret_value() == "postgresql+psycopg://plimsoll:s3cret@db/plimsoll"
 
 
 def test_secret_by_value_and_by_file_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -113,27 +113,27 @@ def test_secret_by_value_and_by_file_is_refused(monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setenv("PLIMSOLL_DATABASE_URL", "sqlite://")
     monkeypatch.setenv("PLIMSOLL_DATABASE_URL_FILE", "/nowhere")
     with pytest.raises(SettingsError, match="both set"):
-        load()
+        load_settings()
 
 
 def test_missing_secret_file_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     """The message says which file."""
     monkeypatch.setenv("PLIMSOLL_DATABASE_URL_FILE", "/nowhere/url")
     with pytest.raises(SettingsError, match="/nowhere/url: No such file"):
-        load()
+        load_settings()
 
 
 def test_repr_has_no_secret(monkeypatch: pytest.MonkeyPatch) -> None:
     """Settings can be logged."""
     monkeypatch.setenv("PLIMSOLL_DATABASE_URL", "postgresql+psycopg://u:s3cret@db/x")
-    assert "s3cret" not in repr(load())
+    assert "s3cret" not in repr(load_settings())
 
 
 def test_complaint_has_no_secret(monkeypatch: pytest.MonkeyPatch) -> None:
     """A secret that does not fit is not repeated."""
     monkeypatch.setenv("PLIMSOLL_WEBHOOK_SECRET", "hunter2")
     with pytest.raises(SettingsError) as caught:
-        load()
+        load_settings()
     assert "hunter2" not in str(caught.value)
 
 
@@ -142,13 +142,13 @@ def test_every_complaint_is_told_at_once(monkeypatch: pytest.MonkeyPatch) -> Non
     monkeypatch.setenv("PLIMSOLL_LISTEN_PORT", "http")
     monkeypatch.setenv("PLIMSOLL_SCHEDULE", "sometimes")
     with pytest.raises(SettingsError, match=r"schedule.*listen_port"):
-        load()
+        load_settings()
 
 
 def test_settings_are_frozen() -> None:
     """What was read at the start holds to the end."""
     with pytest.raises(ValidationError):
-        load().cluster = "other"  # type: ignore[misc]  # that is the claim
+        load_settings().cluster = "other"  # type: ignore[misc]  # that is the claim
 
 
 @pytest.mark.parametrize(("text", "seconds"), [("30s", 30), ("5m", 300), ("6h", 21600), ("1d", 86400)])
@@ -167,13 +167,13 @@ def test_duration_refuses(text: str) -> None:
 @pytest.mark.parametrize("schedule", ["off", "15m", "0 */6 * * *"])
 def test_schedule_accepts(schedule: str) -> None:
     """A schedule is an interval, a cron expression or off."""
-    assert load(schedule=schedule).schedule == schedule
+    assert load_settings(schedule=schedule).schedule == schedule
 
 
 def test_interval_of_nothing_is_refused() -> None:
     """A scan without pause is no schedule."""
     with pytest.raises(SettingsError, match="longer than nothing"):
-        load(schedule="0s")
+        load_settings(schedule="0s")
 
 
 def test_variables_make_destinations(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -182,7 +182,7 @@ def test_variables_make_destinations(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PLIMSOLL_WEBHOOK_SECRET", SIGNING_SECRET)
     monkeypatch.setenv("PLIMSOLL_SLACK_WEBHOOK_URL", "https://hooks.slack.com/services/T/B/x")
     monkeypatch.setenv("PLIMSOLL_NOTIFY_MIN_SEVERITY", "medium")
-    assert [(d.name, d.type, d.min_severity) for d in load().all_destinations] == [
+    assert [(d.name, d.type, d.min_severity) for d in load_settings().all_destinations] == [
         ("webhook", "webhook", "medium"),
         ("slack", "slack", "medium"),
     ]
@@ -197,7 +197,7 @@ def test_file_makes_destinations(monkeypatch: pytest.MonkeyPatch, tmp_path: Path
         f'[[destinations]]\ntype = "webhook"\nname = "on-call"\nurl = "https://alerts.example.com"\n'
         f'secret_file = "{tmp_path}/secret"\nmin_severity = "critical"\n',
     )
-    (destination,) = load().all_destinations
+    (destination,) = load_settings().all_destinations
     assert isinstance(destination, WebhookDestination)
     assert destination.secret.get_secret_value() == SIGNING_SECRET
 
@@ -206,7 +206,7 @@ def test_webhook_without_secret_is_refused(monkeypatch: pytest.MonkeyPatch) -> N
     """No webhook goes out unsigned."""
     monkeypatch.setenv("PLIMSOLL_WEBHOOK_URL", "https://alerts.example.com")
     with pytest.raises(SettingsError, match="belong together"):
-        load()
+        load_settings()
 
 
 def test_destinations_of_one_name_are_refused(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
@@ -214,7 +214,7 @@ def test_destinations_of_one_name_are_refused(monkeypatch: pytest.MonkeyPatch, t
     entry = '[[destinations]]\ntype = "slack"\nname = "ops"\nurl = "https://hooks.slack.com/x"\n'
     write_config(monkeypatch, tmp_path, entry * 2)
     with pytest.raises(SettingsError, match="same name"):
-        load()
+        load_settings()
 
 
 @pytest.mark.parametrize("name", sorted(Settings.model_fields))
