@@ -1,0 +1,1 @@
+"""The fixtures of every policy under policies/, walked by one test."""
