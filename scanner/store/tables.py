@@ -179,7 +179,7 @@ class FindingRow(SQLModel, table=True):
     first_seen_at: dt.datetime = Field(sa_type=UTCDateTime)
     #: When it was opened; None as long as its outcome was never anything but unknown.
     opened_at: dt.datetime | None = Field(default=None, sa_type=UTCDateTime)
-    #: Last change of state or outcome.
+    #: Time of its last event; as long as it has none, when it was first seen.
     changed_at: dt.datetime = Field(sa_type=UTCDateTime)
     #: The scan that wrote this row last.
     scan_id: str

@@ -1,0 +1,203 @@
+"""What a scan changes in what was known: opened, resolved, regressed, or nothing.
+
+Two rules stand above the others. What a scan could not see, it does not resolve: a finding ends only where its policy
+ran and was conclusive. And an unknown outcome is no news: it is kept so that nothing looks green by ignorance, but only
+a failure opens a finding, and one that can no longer be judged stays as it was.
+"""
+
+import enum
+import hashlib
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import msgspec
+
+from scanner.model.finding import FINGERPRINT_BYTES, Evaluation, Finding, Fingerprint, Outcome, fingerprint
+from scanner.model.news import Transition
+from scanner.model.policy import Policy, PolicyId
+from scanner.model.refs import ClusterName
+
+
+class State(enum.StrEnum):
+    """Where a finding stands in its life."""
+
+    OPEN = "open"
+    RESOLVED = "resolved"
+    #: Resolved once, and back.
+    REGRESSED = "regressed"
+
+    @property
+    def is_open(self) -> bool:
+        """Tell whether it concerns people now."""
+        return self is not State.RESOLVED
+
+
+class Known(NamedTuple):
+    """What is remembered of one finding, as far as a comparison needs it."""
+
+    policy: PolicyId
+    namespace: str
+    state: State
+    outcome: Outcome
+    #: As `content_of` made it.
+    content: str
+    #: Whether it was ever opened: an unknown one that was had been resolved before.
+    has_failed: bool
+
+
+class Judgement(NamedTuple):
+    """One finding of a scan, with the ids under which it may be known."""
+
+    id: Fingerprint
+    finding: Finding
+    content: str
+    #: The ids that it had under former names of its policy.
+    former: tuple[Fingerprint, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Written:
+    """A finding whose row is new or different, and the news of it, if it is any."""
+
+    id: Fingerprint
+    finding: Finding
+    content: str
+    state: State
+    transition: Transition | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Changes:
+    """What a scan changes; what it names nowhere stays untouched. All in the order of the findings or ids."""
+
+    inserted: tuple[Written, ...] = ()
+    updated: tuple[Written, ...] = ()
+    #: Failed before, and seen to be fine now.
+    resolved: tuple[Fingerprint, ...] = ()
+    #: Had been resolved, was unknown for a while, and is seen to be fine again: no news.
+    settled: tuple[Fingerprint, ...] = ()
+    #: Never were anything but unknown, and are seen to be fine: nothing to remember.
+    forgotten: tuple[Fingerprint, ...] = ()
+
+    @property
+    def transitions(self) -> tuple[tuple[Fingerprint, Transition], ...]:
+        """Every change of state that history keeps."""
+        written = [(w.id, w.transition) for w in (*self.inserted, *self.updated) if w.transition]
+        return (*written, *((id_, Transition.RESOLVED) for id_ in self.resolved))
+
+
+def content_of(finding: Finding) -> str:
+    """Hash what may change of a finding while its identity stays."""
+    parts = (
+        finding.policy,
+        finding.outcome,
+        finding.severity,
+        finding.confidence,
+        finding.resource.api_version,
+        finding.message,
+        finding.evidence,
+        finding.missing,
+        finding.fix,
+    )
+    return hashlib.blake2b(msgspec.json.encode(parts), digest_size=FINGERPRINT_BYTES).hexdigest()
+
+
+def judgements_of(
+    findings: Iterable[Finding], cluster: ClusterName, policies: Iterable[Policy]
+) -> tuple[Judgement, ...]:
+    """Return the failing and unknown findings with their ids, each id once.
+
+    Where two share an id, the worse one stands: a failure over an unknown, then the higher severity.
+    """
+    former = {p.id: p.formerly for p in policies if p.formerly}
+    found: dict[Fingerprint, Judgement] = {}
+    for finding in findings:
+        if finding.outcome is Outcome.PASS:
+            continue
+        judgement = Judgement(
+            finding.fingerprint(cluster),
+            finding,
+            content_of(finding),
+            tuple(fingerprint(old, cluster, finding.resource, finding.key) for old in former.get(finding.policy, ())),
+        )
+        other = found.get(judgement.id)
+        if other is None or _weight(judgement) > _weight(other):
+            found[judgement.id] = judgement
+    return tuple(found.values())
+
+
+def _weight(judgement: Judgement) -> tuple[bool, int, str]:
+    finding = judgement.finding
+    return (finding.outcome is Outcome.FAIL, finding.severity.rank, judgement.content)
+
+
+def diff(
+    known: Mapping[Fingerprint, Known],
+    judgements: Iterable[Judgement],
+    evaluation: Evaluation,
+    policies: Collection[Policy],
+) -> Changes:
+    """Compare what a scan found with what is known.
+
+    Args:
+        known: Every open finding of the cluster, and those resolved ones whose ids are among the judgements'.
+        judgements: What `judgements_of` made of the evaluation's findings.
+        evaluation: Tells which policies were inconclusive, and where.
+        policies: Those that ran; a finding of any other stays as it is.
+    """
+    inserted: list[Written] = []
+    updated: list[Written] = []
+    seen: set[Fingerprint] = set()
+    for judgement in judgements:
+        id_ = next((i for i in (judgement.id, *judgement.former) if i in known), judgement.id)
+        seen.add(id_)
+        before = known.get(id_)
+        verdict = _verdict(before, judgement)
+        if verdict is None:
+            continue
+        written = Written(id_, judgement.finding, judgement.content, *verdict)
+        (inserted if before is None else updated).append(written)
+    current = {old: p.id for p in policies for old in (p.id, *p.formerly)}
+    ended = [
+        (id_, before)
+        for id_, before in known.items()
+        if id_ not in seen and before.state.is_open and _is_conclusive(before, current, evaluation.inconclusive)
+    ]
+    return Changes(
+        inserted=tuple(inserted),
+        updated=tuple(updated),
+        resolved=tuple(sorted(i for i, k in ended if k.outcome is Outcome.FAIL)),
+        settled=tuple(sorted(i for i, k in ended if k.outcome is Outcome.UNKNOWN and k.has_failed)),
+        forgotten=tuple(sorted(i for i, k in ended if k.outcome is Outcome.UNKNOWN and not k.has_failed)),
+    )
+
+
+def _verdict(before: Known | None, judgement: Judgement) -> tuple[State, Transition | None] | None:
+    """Return the state and the news of a finding of this scan, or None if its row stays as it is."""
+    fails = judgement.finding.outcome is Outcome.FAIL
+    if before is None:
+        return State.OPEN, Transition.OPENED if fails else None
+    failed = before.state.is_open and before.outcome is Outcome.FAIL
+    if fails and not failed:
+        again = before.has_failed
+        return (State.REGRESSED, Transition.REGRESSED) if again else (State.OPEN, Transition.OPENED)
+    if failed and not fails:
+        return None
+    if before.state is State.RESOLVED:
+        return State.OPEN, None
+    return None if before.content == judgement.content else (before.state, None)
+
+
+def _is_conclusive(
+    before: Known, current: Mapping[PolicyId, PolicyId], inconclusive: Mapping[PolicyId, frozenset[str]]
+) -> bool:
+    """Tell whether not seeing a finding proves that it has ended.
+
+    A gap in one namespace also leaves open what is about the whole cluster: its proof may lie in that namespace.
+    """
+    policy = current.get(before.policy)
+    if policy is None:
+        return False
+    gaps = inconclusive.get(policy, frozenset())
+    return not gaps or bool(before.namespace and not gaps & {"", before.namespace})

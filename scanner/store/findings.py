@@ -1,0 +1,276 @@
+"""Findings over their whole life: what is known before a scan, what a scan changes, and the lists that people read."""
+
+import datetime as dt
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+from sqlalchemy import ColumnElement, Connection, delete, func, select, tuple_, update
+from sqlmodel import Session
+
+from scanner.model.finding import Fingerprint, Outcome
+from scanner.model.news import Change, Transition
+from scanner.model.policy import PolicyId, Severity
+from scanner.model.refs import ClusterName, ObjectRef
+from scanner.posture.diff import Changes, Known, State, Written
+from scanner.posture.summary import Tally
+from scanner.store.bulk import insert_rows, is_among, json_text, moment, plain_text, update_rows
+from scanner.store.resources import resource_id
+from scanner.store.scans import RunningScan
+from scanner.store.tables import FINDING_EVENTS, FINDINGS, FindingEventRow, FindingRow
+
+#: Greater than every character: a name with a prefix sorts before the prefix followed by it.
+_LAST_CHARACTER = "\U0010ffff"
+
+_KNOWN = (
+    FINDINGS.c.id,
+    FINDINGS.c.policy,
+    FINDINGS.c.namespace,
+    FINDINGS.c.state,
+    FINDINGS.c.outcome,
+    FINDINGS.c.content,
+    FINDINGS.c.opened_at.is_not(None),
+)
+
+
+def known_findings(
+    connection: Connection, cluster: ClusterName, ids: Iterable[Fingerprint]
+) -> dict[Fingerprint, Known]:
+    """Return what a comparison needs: every open finding of the cluster, and the resolved ones among some ids."""
+    of_cluster = FINDINGS.c.cluster == cluster
+    found = _known(connection, of_cluster & FINDINGS.c.is_open)
+    others = [id_ for id_ in ids if id_ not in found]
+    if others:
+        found |= _known(connection, of_cluster & is_among(connection, FINDINGS.c.id, others))
+    return found
+
+
+def _known(connection: Connection, condition: ColumnElement[bool]) -> dict[Fingerprint, Known]:
+    states, outcomes = {s.value: s for s in State}, {o.value: o for o in Outcome}
+    rows = connection.execute(select(*_KNOWN).where(condition))
+    return {
+        Fingerprint(id_): Known(PolicyId(policy), namespace, states[state], outcomes[outcome], content, bool(opened))
+        for id_, policy, namespace, state, outcome, content, opened in rows
+    }
+
+
+#: What a scan may change of a row, in the order of `_content`.
+_CONTENT_COLUMNS = (
+    *("policy", "area", "outcome", "state", "is_open", "severity", "severity_rank", "confidence", "api_version"),
+    *("message", "evidence", "missing", "fix", "content", "scan_id"),
+)
+#: What stays of a row.
+_IDENTITY_COLUMNS = ("id", "cluster", "resource_id", "kind", "namespace", "name", "first_seen_at")
+
+
+def write_changes(connection: Connection, scan: RunningScan, changes: Changes, now: dt.datetime) -> None:
+    """Write what a scan changed, and the events of it, in a handful of statements however many there are."""
+    _insert(connection, scan, changes.inserted, now)
+    _update(connection, scan, changes.updated, now)
+    _end(connection, scan, changes, now)
+    at = moment(connection, now)
+    insert_rows(
+        connection,
+        FINDING_EVENTS,
+        ("finding_id", "cluster", "transition", "at", "scan_id", "actor"),
+        [(id_, scan.cluster, transition.value, at, scan.id, "scan") for id_, transition in changes.transitions],
+    )
+
+
+def _content(scan: RunningScan, written: Written) -> tuple[Any, ...]:
+    finding = written.finding
+    return (
+        finding.policy,
+        finding.policy.partition("/")[0],
+        finding.outcome.value,
+        written.state.value,
+        written.state.is_open,
+        finding.severity.value,
+        finding.severity.rank,
+        finding.confidence.value,
+        plain_text(finding.resource.api_version),
+        plain_text(finding.message),
+        json_text(finding.evidence),
+        json_text(finding.missing),
+        plain_text(finding.fix),
+        written.content,
+        scan.id,
+    )
+
+
+def _insert(connection: Connection, scan: RunningScan, written: Iterable[Written], now: dt.datetime) -> None:
+    at = moment(connection, now)
+    insert_rows(
+        connection,
+        FINDINGS,
+        (*_CONTENT_COLUMNS, *_IDENTITY_COLUMNS, "opened_at", "changed_at"),
+        (
+            (
+                *_content(scan, w),
+                w.id,
+                scan.cluster,
+                resource_id(scan.cluster, w.finding.resource),
+                plain_text(w.finding.resource.kind),
+                plain_text(w.finding.resource.namespace),
+                plain_text(w.finding.resource.name),
+                at,
+                at if w.transition else None,
+                at,
+            )
+            for w in written
+        ),
+    )
+
+
+def _update(connection: Connection, scan: RunningScan, written: Iterable[Written], now: dt.datetime) -> None:
+    """Update rows; the times of those that make news are moved as well."""
+    moved = [w for w in written if w.transition]
+    update_rows(connection, FINDINGS, _CONTENT_COLUMNS, ((*_content(scan, w), w.id) for w in written))
+    at = moment(connection, now)
+    update_rows(connection, FINDINGS, ("changed_at",), ((at, w.id) for w in moved))
+    opened = (w.id for w in moved if w.transition is Transition.OPENED)
+    update_rows(connection, FINDINGS, ("opened_at",), ((at, id_) for id_ in opened))
+
+
+def _end(connection: Connection, scan: RunningScan, changes: Changes, now: dt.datetime) -> None:
+    if changes.resolved:
+        connection.execute(
+            update(FINDINGS).where(is_among(connection, FINDINGS.c.id, changes.resolved)).values(changed_at=now)
+        )
+    ended = (*changes.resolved, *changes.settled)
+    if ended:
+        connection.execute(
+            update(FINDINGS)
+            .where(is_among(connection, FINDINGS.c.id, ended))
+            # One that was unknown for a while goes back to what had been resolved: a failure.
+            .values(state="resolved", is_open=False, outcome="fail", scan_id=scan.id)
+        )
+    if changes.forgotten:
+        connection.execute(delete(FINDINGS).where(is_among(connection, FINDINGS.c.id, changes.forgotten)))
+
+
+def changes_of_resolved(
+    connection: Connection, ids: Iterable[Fingerprint], titles: Mapping[PolicyId, str]
+) -> tuple[Change, ...]:
+    """Describe findings that were resolved, as they were last seen failing."""
+    listed = list(ids)
+    if not listed:
+        return ()
+    columns = (
+        *(FINDINGS.c.id, FINDINGS.c.policy, FINDINGS.c.severity, FINDINGS.c.api_version, FINDINGS.c.kind),
+        *(FINDINGS.c.namespace, FINDINGS.c.name, FINDINGS.c.message),
+    )
+    rows = connection.execute(select(*columns).where(is_among(connection, FINDINGS.c.id, listed)))
+    return tuple(
+        Change(
+            transition=Transition.RESOLVED,
+            finding=Fingerprint(id_),
+            policy=PolicyId(policy),
+            title=titles.get(PolicyId(policy), policy),
+            severity=Severity(severity),
+            resource=ObjectRef(api_version, kind, namespace, name),
+            message=message,
+        )
+        for id_, policy, severity, api_version, kind, namespace, name, message in rows
+    )
+
+
+class Position(NamedTuple):
+    """Where a page of findings ended: the key that lists are sorted by, both descending."""
+
+    severity_rank: int
+    id: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FindingFilter:
+    """Which findings to list; what is None or empty filters nothing. By default: what concerns people now."""
+
+    cluster: str | None = None
+    #: The empty name is what belongs to no namespace.
+    namespace: str | None = None
+    minimum_severity: Severity | None = None
+    severities: frozenset[Severity] = frozenset()
+    area: str | None = None
+    policy: str | None = None
+    #: Any of these policies: how a framework is asked for. An empty set matches none.
+    policies: frozenset[str] | None = None
+    states: frozenset[State] = frozenset({State.OPEN, State.REGRESSED})
+    outcome: Outcome | None = None
+    kind: str | None = None
+    resource_id: str | None = None
+    name_prefix: str = ""
+
+
+def list_findings(
+    session: Session, wanted: FindingFilter, *, after: Position | None = None, limit: int
+) -> list[FindingRow]:
+    """Return findings, the worst first, those that sort after a position.
+
+    Findings that come or go meanwhile move no other to another page: the position is a key, not a number of rows.
+    """
+    pages = [
+        list(session.scalars(_page(session, wanted, is_open=is_open, after=after, limit=limit)))
+        for is_open in sorted({state.is_open for state in wanted.states})
+    ]
+    merged = sorted((row for page in pages for row in page), key=lambda row: (row.severity_rank, row.id), reverse=True)
+    return merged[:limit]
+
+
+def _page(session: Session, wanted: FindingFilter, *, is_open: bool, after: Position | None, limit: int) -> Any:
+    """Select one page of open or of ended findings: within either, every index is in the order of the list."""
+    key = (FINDINGS.c.severity_rank, FINDINGS.c.id)
+    query = select(FindingRow).where(FINDINGS.c.is_open == is_open, *_conditions(session.connection(), wanted))
+    if after is not None:
+        query = query.where(tuple_(*key) < after)
+    return query.order_by(*(column.desc() for column in key)).limit(limit)
+
+
+def _conditions(connection: Connection, wanted: FindingFilter) -> Iterable[ColumnElement[bool]]:
+    columns = FINDINGS.c
+    equal = {
+        columns.cluster: wanted.cluster,
+        columns.namespace: wanted.namespace,
+        columns.area: wanted.area,
+        columns.policy: wanted.policy,
+        columns.outcome: wanted.outcome,
+        columns.kind: wanted.kind,
+        columns.resource_id: wanted.resource_id,
+    }
+    yield from (column == value for column, value in equal.items() if value is not None)
+    if wanted.minimum_severity is not None:
+        yield columns.severity_rank >= wanted.minimum_severity.rank
+    if wanted.severities:
+        yield columns.severity_rank.in_(sorted(severity.rank for severity in wanted.severities))
+    if wanted.policies is not None:
+        yield is_among(connection, columns.policy, sorted(wanted.policies))
+    if wanted.name_prefix:
+        yield columns.name >= wanted.name_prefix
+        yield columns.name < wanted.name_prefix + _LAST_CHARACTER
+    for is_open in (True, False):
+        states = [state for state in State if state.is_open == is_open]
+        chosen = sorted(wanted.states.intersection(states))
+        if chosen and len(chosen) < len(states):
+            yield (columns.is_open != is_open) | columns.state.in_(chosen)
+
+
+def get_finding(session: Session, finding_id: str) -> tuple[FindingRow, list[FindingEventRow]] | None:
+    """Return one finding with its events, the oldest first, or None."""
+    finding = session.get(FindingRow, finding_id)
+    if finding is None:
+        return None
+    query = select(FindingEventRow).where(FINDING_EVENTS.c.finding_id == finding_id).order_by(FINDING_EVENTS.c.id)
+    return finding, list(session.scalars(query))
+
+
+def tally_findings(session: Session | Connection, cluster: str | None = None) -> list[Tally]:
+    """Count open findings by namespace, policy, severity and outcome: what `posture.summary.summarise` adds up."""
+    groups = (FINDINGS.c.namespace, FINDINGS.c.policy, FINDINGS.c.severity, FINDINGS.c.outcome)
+    query = select(*groups, func.count()).where(FINDINGS.c.is_open)
+    if cluster is not None:
+        query = query.where(FINDINGS.c.cluster == cluster)
+    rows = session.execute(query.group_by(*groups))
+    return [
+        Tally(namespace, PolicyId(policy), Severity(severity), Outcome(outcome), count)
+        for namespace, policy, severity, outcome, count in rows
+    ]
