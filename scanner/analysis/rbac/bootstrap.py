@@ -1,0 +1,108 @@
+"""Kubernetes' own roles and bindings: what every API server creates when it starts.
+
+Two uses. Manifests don't hold them, yet mean them: a binding to `view` in a file is not dangling. And a grant that
+comes through them as they are is expected, while a subject that someone added stands out.
+
+`bootstrap.json` is what kube-apiserver v1.37.2 created; a test compares it with the real one.
+"""
+
+from functools import cache
+from importlib.resources import files
+from typing import Any
+
+import msgspec
+
+from scanner.analysis.rbac.requests import canonical_subject
+from scanner.model.objects import KubeObject, ObjectMeta, labels_of
+from scanner.model.rbac import Binding, BindingBody, Role, RoleBody, Subject
+
+#: On every role and binding that the API server keeps up by itself.
+LABEL = ("kubernetes.io/bootstrapping", "rbac-defaults")
+#: Roles and bindings of the controllers in kube-controller-manager are named after their service account.
+CONTROLLER = "system:controller:"
+
+
+class _Stored(msgspec.Struct, frozen=True, rename="camel"):
+    api_version: str
+    kind: str
+    metadata: ObjectMeta
+    rules: Any = None
+    aggregation_rule: Any = None
+    role_ref: Any = None
+    subjects: Any = None
+
+
+@cache
+def bootstrap_objects() -> tuple[KubeObject, ...]:
+    """Return the roles and bindings as a fresh API server has them, without uid."""
+    text = files(__package__).joinpath("bootstrap.json").read_bytes()
+    return tuple(
+        KubeObject(
+            o.api_version,
+            o.kind,
+            o.metadata,
+            msgspec.json.encode(
+                {"rules": o.rules, "aggregationRule": o.aggregation_rule}
+                if o.kind.endswith("Role")
+                else {"roleRef": o.role_ref, "subjects": o.subjects}
+            ),
+        )
+        for o in msgspec.json.decode(text, type=tuple[_Stored, ...])
+    )
+
+
+@cache
+def bootstrap_roles() -> tuple[Role, ...]:
+    """Return the roles that every cluster starts with; aggregated ones are still empty."""
+    return tuple(
+        Role(o.ref, o.meta, body.rules or (), selectors)
+        for o in bootstrap_objects()
+        if o.kind.endswith("Role")
+        for body in (o.decode(RoleBody),)
+        for selectors in ((body.aggregation_rule.cluster_role_selectors or ()) if body.aggregation_rule else (),)
+    )
+
+
+@cache
+def bootstrap_bindings() -> tuple[Binding, ...]:
+    """Return the bindings that every cluster starts with."""
+    return tuple(
+        Binding(o.ref, o.meta, body.role_ref, body.subjects or ())
+        for o in bootstrap_objects()
+        if o.kind.endswith("Binding")
+        for body in (o.decode(BindingBody),)
+    )
+
+
+@cache
+def _default_subjects() -> dict[tuple[str, str, str], tuple[str, frozenset[Subject | None]]]:
+    """Map each binding to its role's name and the subjects that Kubernetes gives it."""
+    return {
+        (b.ref.kind, b.ref.namespace, b.ref.name): (
+            b.role_ref.name,
+            frozenset(canonical_subject(s, b.ref.namespace) for s in b.subjects),
+        )
+        for b in bootstrap_bindings()
+    }
+
+
+def is_expected(binding: Binding, subject: Subject) -> bool:
+    """Tell whether Kubernetes itself binds a subject (in canonical form) there.
+
+    The binding must carry the bootstrap label, and refer to its own role; for a binding of a controller that this
+    release does not know, the subject must be the controller's service account. Whether the role's rules are still
+    those of the release is not looked at: they differ between releases.
+    """
+    key, value = LABEL
+    if labels_of(binding.meta).get(key) != value:
+        return False
+    known = _default_subjects().get((binding.ref.kind, binding.ref.namespace, binding.ref.name))
+    if known:
+        role, subjects = known
+        return binding.role_ref.name == role and subject in subjects
+    name = binding.ref.name
+    return (
+        name.startswith(CONTROLLER)
+        and binding.role_ref.name == name
+        and subject == Subject("ServiceAccount", name.removeprefix(CONTROLLER), "kube-system")
+    )

@@ -1,0 +1,85 @@
+"""The smallest objects that show a claim: plain JSON values as `kubectl` would take them, and snapshots of them."""
+
+import datetime as dt
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import msgspec
+
+from scanner.cluster.decode import decode_object
+from scanner.model.coverage import Read, ReadState
+from scanner.model.objects import KubeObject
+from scanner.model.refs import ClusterName, GroupKind
+from scanner.model.resources import RESOURCES
+from scanner.model.snapshot import Snapshot, SourceKind
+
+NOW = dt.datetime(2026, 11, 23, 12, 0, tzinfo=dt.UTC)
+
+RBAC_V1 = "rbac.authorization.k8s.io/v1"
+
+
+def snapshot(
+    *objects: Mapping[str, Any],
+    source: SourceKind = SourceKind.LIVE,
+    coverage: Sequence[Read] | None = None,
+    server_version: str = "v1.37.2",
+) -> Snapshot:
+    """Make a snapshot of plain objects; every kind was read wholly unless `coverage` says otherwise."""
+    by_kind: dict[GroupKind, list[KubeObject]] = {}
+    for decoded in (decode_object(msgspec.json.encode(o)) for o in objects):
+        by_kind.setdefault(decoded.group_kind, []).append(decoded)
+    complete = [Read(resource=r.name, state=ReadState.COMPLETE) for r in RESOURCES]
+    return Snapshot(
+        cluster=ClusterName("test"),
+        source=source,
+        taken_at=NOW,
+        objects={
+            kind: tuple(sorted(found, key=lambda o: (o.meta.namespace, o.meta.name))) for kind, found in by_kind.items()
+        },
+        coverage=tuple(sorted(complete if coverage is None else coverage)),
+        server_version=server_version,
+    )
+
+
+def rule(verbs: str, resources: str = "", *, group: str = "", names: str = "", urls: str = "") -> dict[str, Any]:
+    """Make a PolicyRule from words: `rule("get list", "pods pods/log")`."""
+    if urls:
+        return {"verbs": verbs.split(), "nonResourceURLs": urls.split()}
+    restricted = {"resourceNames": names.split()} if names else {}
+    return {"verbs": verbs.split(), "apiGroups": group.split() or [""], "resources": resources.split()} | restricted
+
+
+def role(name: str, *rules: Mapping[str, Any], namespace: str = "shop") -> dict[str, Any]:
+    """Make a Role."""
+    metadata = {"name": name, "namespace": namespace}
+    return {"apiVersion": RBAC_V1, "kind": "Role", "metadata": metadata, "rules": list(rules)}
+
+
+def cluster_role(name: str, *rules: Mapping[str, Any], labels: Mapping[str, str] | None = None) -> dict[str, Any]:
+    """Make a ClusterRole."""
+    metadata = {"name": name} | ({"labels": dict(labels)} if labels else {})
+    return {"apiVersion": RBAC_V1, "kind": "ClusterRole", "metadata": metadata, "rules": list(rules)}
+
+
+def binding(role_name: str, *subjects: str, namespace: str = "", name: str = "") -> dict[str, Any]:
+    """Bind a role: `binding("ClusterRole view", "ServiceAccount shop/cart", "Group ops", namespace="shop")`.
+
+    With a namespace it is a RoleBinding, else a ClusterRoleBinding.
+    """
+    kind, _, referred = role_name.partition(" ")
+    return {
+        "apiVersion": RBAC_V1,
+        "kind": "RoleBinding" if namespace else "ClusterRoleBinding",
+        "metadata": {"name": name or f"{referred}-binding"} | ({"namespace": namespace} if namespace else {}),
+        "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": kind, "name": referred},
+        "subjects": [subject(words) for words in subjects],
+    }
+
+
+def subject(words: str) -> dict[str, str]:
+    """Make a subject from words: `User jane`, `Group ops`, `ServiceAccount shop/cart`."""
+    kind, _, name = words.partition(" ")
+    if kind != "ServiceAccount":
+        return {"kind": kind, "name": name, "apiGroup": "rbac.authorization.k8s.io"}
+    namespace, _, name = name.rpartition("/")
+    return {"kind": kind, "name": name} | ({"namespace": namespace} if namespace else {})
