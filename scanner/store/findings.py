@@ -263,7 +263,18 @@ def get_finding(session: Session, finding_id: str) -> tuple[FindingRow, list[Fin
     return finding, list(session.scalars(query))
 
 
-def tally_findings(session: Session | Connection, cluster: str | None = None) -> list[Tally]:
+def count_open_by_severity(connection: Connection, cluster: ClusterName) -> dict[Severity, int]:
+    """Count the failing open findings of a cluster, every severity named, worst first."""
+    query = (
+        select(FINDINGS.c.severity, func.count())
+        .where(FINDINGS.c.cluster == cluster, FINDINGS.c.is_open, FINDINGS.c.outcome == Outcome.FAIL.value)
+        .group_by(FINDINGS.c.severity)
+    )
+    found = {severity: number for severity, number in connection.execute(query)}  # noqa: C416 - a Row is no pair to mypy
+    return {severity: found.get(severity.value, 0) for severity in reversed(Severity)}
+
+
+def tally_findings(session: Session, cluster: str | None = None) -> list[Tally]:
     """Count open findings by namespace, policy, severity and outcome: what `posture.summary.summarise` adds up."""
     groups = (FINDINGS.c.namespace, FINDINGS.c.policy, FINDINGS.c.severity, FINDINGS.c.outcome)
     query = select(*groups, func.count()).where(FINDINGS.c.is_open)
