@@ -6,8 +6,13 @@ A new question is a function in `scanner.analysis` and one line here.
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 
+from scanner.analysis.pods.debugging import debug_containers
 from scanner.model.answer import Answer
 from scanner.model.refs import GroupKind
+from scanner.model.workload import TEMPLATE_PATHS
+
+#: What `Snapshot.workloads` rests on.
+_WORKLOADS = tuple(TEMPLATE_PATHS)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -21,4 +26,6 @@ class Question:
 
 
 #: `<area>.<function>` → question; sorted by name.
-QUESTIONS: Mapping[str, Question] = {}
+QUESTIONS: Mapping[str, Question] = {
+    "pods.debug_containers": Question(ask=debug_containers, reads=_WORKLOADS),
+}
