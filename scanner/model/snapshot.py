@@ -106,14 +106,18 @@ class Snapshot:
     def inconclusive(self, kinds: Iterable[GroupKind], namespace: str = "") -> tuple[Read, ...]:
         """Return the reads of these kinds that prove nothing about what they did not show.
 
-        With a namespace, only those that concern it: a read of the whole cluster, or of that namespace. A kind that no
-        read is about was never asked for, which is inconclusive too.
+        With a namespace, only those that concern it: a read of that namespace or of the whole cluster. Where the whole
+        may not be read, but the namespace could be, nothing is missing there. A kind that no read is about was never
+        asked for, which is inconclusive too.
         """
         missing: list[Read] = []
         for kind in kinds:
             resource = BY_KIND[kind].name if kind in BY_KIND else str(kind)
             reads = [r for r in self.coverage if r.resource == resource]
             concerned = [r for r in reads if not namespace or r.namespace in {"", namespace}]
+            own = [r for r in concerned if r.namespace]
+            if namespace and own and all(r.is_conclusive for r in own):
+                concerned = [r for r in concerned if r.state is not ReadState.FORBIDDEN]
             missing += [r for r in concerned if not r.is_conclusive]
             if not reads:
                 missing.append(Read(resource=resource, state=ReadState.SKIPPED, reason="not asked for"))
