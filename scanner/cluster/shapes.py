@@ -238,6 +238,20 @@ class _ServiceAccount(_Shape):
     image_pull_secrets: list[_KeyRef] | None = None
 
 
+class _AdmissionPolicySpec(_Shape):
+    param_kind: _Strings | None = None
+    match_constraints: _Object | None = None
+    match_conditions: list[_Strings] | None = None
+    validations: list[_Strings] | None = None
+    variables: list[_Strings] | None = None
+    audit_annotations: list[_Strings] | None = None
+    failure_policy: str | None = None
+
+
+class _AdmissionPolicy(_Shape):
+    spec: _AdmissionPolicySpec | None = None
+
+
 class _Other(_Shape):
     """What is true of every kind that has a spec."""
 
@@ -255,6 +269,8 @@ SHAPES: Mapping[GroupKind, type] = {
     GroupKind("apps", "DaemonSet"): _Controller,
     GroupKind("batch", "Job"): _Controller,
     GroupKind("batch", "CronJob"): _CronJob,
+    GroupKind("admissionregistration.k8s.io", "ValidatingAdmissionPolicy"): _AdmissionPolicy,
+    GroupKind("networking.k8s.io", "Ingress"): IngressBody,
     GroupKind("networking.k8s.io", "NetworkPolicy"): NetworkPolicyBody,
     GroupKind("networking.k8s.io", "Ingress"): IngressBody,
     GroupKind(RBAC_GROUP, "Role"): RoleBody,
