@@ -8,8 +8,10 @@ import msgspec
 
 from scanner.cluster.decode import decode_object
 from scanner.model.coverage import Read, ReadState
+from scanner.model.finding import Evaluation, Finding, Outcome
 from scanner.model.objects import KubeObject
-from scanner.model.refs import ClusterName, GroupKind
+from scanner.model.policy import Confidence, Policy, PolicyId, Severity
+from scanner.model.refs import ClusterName, GroupKind, ObjectRef
 from scanner.model.resources import RESOURCES
 from scanner.model.snapshot import Snapshot, SourceKind
 
@@ -83,3 +85,44 @@ def subject(words: str) -> dict[str, str]:
         return {"kind": kind, "name": name, "apiGroup": "rbac.authorization.k8s.io"}
     namespace, _, name = name.rpartition("/")
     return {"kind": kind, "name": name} | ({"namespace": namespace} if namespace else {})
+
+
+def finding(
+    policy_id: str = "pods/privileged-container", resource: str = "Deployment shop/cart", **fields: Any
+) -> Finding:
+    """Make a failing finding of high severity about a resource in words: `Deployment shop/cart`, `ClusterRole admin`."""
+    kind, _, name = resource.partition(" ")
+    namespace, _, name = name.rpartition("/")
+    api_version = {"Deployment": "apps/v1", "ClusterRole": RBAC_V1}.get(kind, "v1")
+    defaults: dict[str, Any] = {
+        "policy": PolicyId(policy_id),
+        "outcome": Outcome.FAIL,
+        "severity": Severity.HIGH,
+        "confidence": Confidence.CERTAIN,
+        "resource": ObjectRef(api_version, kind, namespace, name),
+        "message": "it is so",
+    }
+    return Finding(**defaults | fields)
+
+
+def evaluation(*findings: Finding, inconclusive: Mapping[str, Sequence[str]] | None = None) -> Evaluation:
+    """Make what all policies say; `inconclusive` names policies and the namespaces that they could not judge."""
+    gaps = {PolicyId(policy): frozenset(namespaces) for policy, namespaces in (inconclusive or {}).items()}
+    return Evaluation(findings=findings, passed={}, inconclusive=gaps)
+
+
+def cel_policy(policy_id: str = "pods/privileged-container", **fields: Any) -> Policy:
+    """Make a policy of high severity that forbids privileged containers."""
+    defaults: dict[str, Any] = {
+        "id": PolicyId(policy_id),
+        "title": f"Title of {policy_id}",
+        "severity": Severity.HIGH,
+        "confidence": Confidence.CERTAIN,
+        "rationale": "Because.",
+        "remediation": "Don't.",
+        "frameworks": {},
+        "sources": ("https://kubernetes.io/",),
+        "subject": "container",
+        "forbid": "container.?securityContext.?privileged.orValue(false)",
+    }
+    return Policy(**defaults | fields)
