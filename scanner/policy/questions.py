@@ -6,7 +6,9 @@ A new question is a function in `scanner.analysis` and one line here.
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 
+from scanner.analysis.network import isolation, services
 from scanner.analysis.pods.debugging import debug_containers
+from scanner.analysis.secrets import literals, references, tokens
 from scanner.model.answer import Answer
 from scanner.model.refs import GroupKind
 from scanner.model.workload import TEMPLATE_PATHS
@@ -27,5 +29,15 @@ class Question:
 
 #: `<area>.<function>` → question; sorted by name.
 QUESTIONS: Mapping[str, Question] = {
+    "network.ingresses_without_backend": Question(ask=services.ingresses_without_backend, reads=services.INGRESS_READS),
+    "network.policies_selecting_nothing": Question(ask=isolation.policies_selecting_nothing, reads=isolation.READS),
+    "network.services_without_backend": Question(ask=services.services_without_backend, reads=services.SERVICE_READS),
+    "network.workloads_without_isolation": Question(ask=isolation.workloads_without_isolation, reads=isolation.READS),
     "pods.debug_containers": Question(ask=debug_containers, reads=_WORKLOADS),
+    "secrets.default_accounts": Question(ask=tokens.default_accounts, reads=tokens.READS),
+    "secrets.legacy_tokens": Question(ask=references.legacy_tokens, reads=(references.SECRET,)),
+    "secrets.literal_commands": Question(ask=literals.literal_commands, reads=literals.READS),
+    "secrets.literal_environment": Question(ask=literals.literal_environment, reads=literals.READS),
+    "secrets.missing_references": Question(ask=references.missing_references, reads=references.READS),
+    "secrets.useless_tokens": Question(ask=tokens.useless_tokens, reads=tokens.READS),
 }

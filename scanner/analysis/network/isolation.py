@@ -1,0 +1,202 @@
+"""Which pods NetworkPolicies isolate, and which NetworkPolicies isolate none.
+
+A pod is isolated in a direction as soon as one NetworkPolicy of its namespace selects it and names that direction in
+its policyTypes; what is allowed is then the union of all of them. So more policies never undo isolation.
+
+Source: https://kubernetes.io/docs/concepts/services-networking/network-policies/, "The two sorts of pod isolation".
+"""
+
+import datetime as dt
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+
+import msgspec
+
+from scanner.analysis.network.selection import (
+    WORKLOAD_KINDS,
+    PodLabels,
+    is_described,
+    may_select,
+    missing_reads,
+    pods_by_namespace,
+    pods_of,
+    selects,
+)
+from scanner.model.answer import Answer
+from scanner.model.finding import Fact, Outcome
+from scanner.model.network import NetworkPolicyBody, NetworkPolicySpec
+from scanner.model.refs import GroupKind, ObjectRef
+from scanner.model.snapshot import Snapshot
+from scanner.model.workload import Workload
+
+NETWORK_POLICY = GroupKind("networking.k8s.io", "NetworkPolicy")
+
+#: Policies of network plugins and of the policy API's working group. Where one is present, a pod without a
+#: NetworkPolicy may be isolated all the same; their rules are not evaluated.
+OTHER_POLICY_KINDS: tuple[GroupKind, ...] = (
+    GroupKind("policy.networking.k8s.io", "AdminNetworkPolicy"),
+    GroupKind("policy.networking.k8s.io", "BaselineAdminNetworkPolicy"),
+    GroupKind("policy.networking.k8s.io", "ClusterNetworkPolicy"),
+    GroupKind("cilium.io", "CiliumNetworkPolicy"),
+    GroupKind("cilium.io", "CiliumClusterwideNetworkPolicy"),
+    GroupKind("crd.projectcalico.org", "NetworkPolicy"),
+    GroupKind("crd.projectcalico.org", "GlobalNetworkPolicy"),
+    GroupKind("crd.antrea.io", "NetworkPolicy"),
+    GroupKind("crd.antrea.io", "ClusterNetworkPolicy"),
+    # Names that these products accept in files beside those under which the API server keeps them.
+    GroupKind("projectcalico.org", "NetworkPolicy"),
+    GroupKind("projectcalico.org", "GlobalNetworkPolicy"),
+)
+#: Those of them that a live scan reads.
+_OTHER_KINDS_READ = tuple(kind for kind in OTHER_POLICY_KINDS if kind.group != "projectcalico.org")
+
+_CONSEQUENCES = {
+    "ingress": "No NetworkPolicy isolates ingress: every pod and address may reach its pods",
+    "egress": "No NetworkPolicy isolates egress: its pods may connect to every pod and address",
+}
+
+#: What the answers rest on.
+READS: tuple[GroupKind, ...] = (NETWORK_POLICY, *WORKLOAD_KINDS)
+
+
+@dataclass(frozen=True, slots=True)
+class NamedPolicy:
+    """A NetworkPolicy with its name."""
+
+    ref: ObjectRef
+    spec: NetworkPolicySpec
+
+    def isolates(self, direction: str) -> bool:
+        """Tell whether it isolates the pods that it selects, `ingress` or `egress`."""
+        return self.spec.isolates_ingress if direction == "ingress" else self.spec.isolates_egress
+
+
+def network_policies(snapshot: Snapshot) -> Mapping[str, tuple[NamedPolicy, ...]]:
+    """Return the NetworkPolicies by namespace, each sorted by name."""
+    found: dict[str, list[NamedPolicy]] = {}
+    for o in snapshot.of(*NETWORK_POLICY):
+        found.setdefault(o.meta.namespace, []).append(NamedPolicy(o.ref, o.decode(NetworkPolicyBody).spec))
+    return {namespace: tuple(policies) for namespace, policies in found.items()}
+
+
+def isolating(policies: tuple[NamedPolicy, ...], pod: PodLabels, direction: str) -> NamedPolicy | bool | None:
+    """Return the first policy that isolates a pod, False if none does, None if that depends on labels yet to come."""
+    answers = [(p, selects(p.spec.pod_selector, pod)) for p in policies if p.isolates(direction)]
+    certain = next((policy for policy, answer in answers if answer), None)
+    if certain:
+        return certain
+    return None if any(answer is None for _, answer in answers) else False
+
+
+def workloads_without_isolation(snapshot: Snapshot, *, now: dt.datetime, direction: str) -> Iterator[Answer]:
+    """Answer for each workload whether some of its pods are isolated by no NetworkPolicy in a direction.
+
+    `direction` is `ingress` or `egress`. Pods on the host network are nothing that NetworkPolicies are made for: they
+    pass here with a message that says so. Pods that have ended are left out. Where policies of another kind are in
+    force, or could not be read, a workload that no NetworkPolicy isolates is unknown.
+    """
+    del now  # nothing here depends on the time
+    by_namespace = snapshot.derive(network_policies)
+    for workload in snapshot.workloads:
+        pods = pods_of(workload, snapshot.source)
+        if workload.template.spec.get("hostNetwork") is True:
+            yield _on_host_network(workload)
+        elif pods:
+            policies = by_namespace.get(workload.ref.namespace, ())
+            yield _judge_isolation(snapshot, workload, policies, pods, direction)
+
+
+def _on_host_network(workload: Workload) -> Answer:
+    template = workload.template
+    path = f"{template.path}.hostNetwork"
+    holder = None if template.owner == workload.ref else template.owner
+    message = "Its pods use the network of their node, which NetworkPolicies are not made for; see pods/host-network"
+    return Answer(
+        resource=workload.ref,
+        outcome=Outcome.PASS,
+        message=message,
+        evidence=(Fact(path=path, value=True, object=holder),),
+    )
+
+
+def _judge_isolation(
+    snapshot: Snapshot,
+    workload: Workload,
+    policies: tuple[NamedPolicy, ...],
+    pods: tuple[PodLabels, ...],
+    direction: str,
+) -> Answer:
+    found = [(pod, isolating(policies, pod, direction)) for pod in pods]
+    open_pods = [pod for pod, policy in found if policy is False]
+    if open_pods:
+        return _open(snapshot, workload, open_pods[0], direction)
+    if any(policy is None for _, policy in found):
+        message = f"Which NetworkPolicy isolates {direction} depends on labels that its pods get when they start"
+        return Answer(resource=workload.ref, outcome=Outcome.UNKNOWN, message=message, missing=("list pods",))
+    names = sorted({policy.ref for _, policy in found if isinstance(policy, NamedPolicy)})
+    return Answer(
+        resource=workload.ref,
+        outcome=Outcome.PASS,
+        message=f"{names[0]} isolates {direction} of its pods",
+        evidence=tuple(Fact(path="spec.podSelector", object=name) for name in names),
+    )
+
+
+def _open(snapshot: Snapshot, workload: Workload, pod: PodLabels, direction: str) -> Answer:
+    """Return what can be said of a workload with a pod that no NetworkPolicy isolates."""
+    evidence: tuple[Fact, ...] = (pod.fact(workload.ref),)
+    namespace = workload.ref.namespace
+    missing = missing_reads(snapshot, (NETWORK_POLICY, *_OTHER_KINDS_READ), namespace)
+    if missing:
+        message = f"No NetworkPolicy that could be read isolates {direction} of its pods"
+        return Answer(
+            resource=workload.ref, outcome=Outcome.UNKNOWN, message=message, evidence=evidence, missing=missing
+        )
+    other = next(iter(_other_policies(snapshot, namespace)), None)
+    if other:
+        message = (
+            f"No NetworkPolicy isolates {direction} of its pods; {other.group_kind} {other.name} may, "
+            "and its rules are not evaluated"
+        )
+        evidence = (*evidence, Fact(object=other))
+        return Answer(resource=workload.ref, outcome=Outcome.UNKNOWN, message=message, evidence=evidence)
+    return Answer(resource=workload.ref, outcome=Outcome.FAIL, message=_CONSEQUENCES[direction], evidence=evidence)
+
+
+def _other_policies(snapshot: Snapshot, namespace: str) -> Iterator[ObjectRef]:
+    """Yield policies of other kinds that may concern a namespace: its own, and the cluster's."""
+    for kind in OTHER_POLICY_KINDS:
+        for o in snapshot.of(*kind):
+            if o.meta.namespace in {"", namespace}:
+                yield o.ref
+
+
+def policies_selecting_nothing(snapshot: Snapshot, *, now: dt.datetime) -> Iterator[Answer]:
+    """Answer for each NetworkPolicy with a selector whether it selects no pod and no template of its namespace.
+
+    An empty selector waits for whatever comes, so such policies pass. In files, a policy whose pods may be elsewhere,
+    or be made by an operator, is unknown.
+    """
+    del now  # nothing here depends on the time
+    pods = snapshot.derive(pods_by_namespace)
+    for namespace, policies in sorted(snapshot.derive(network_policies).items()):
+        for policy in policies:
+            yield _judge_selector(snapshot, policy, pods.get(namespace, ()))
+
+
+def _judge_selector(snapshot: Snapshot, policy: NamedPolicy, pods: tuple[PodLabels, ...]) -> Answer:
+    selector, namespace = policy.spec.pod_selector, policy.ref.namespace
+    if selector.is_empty or any(selects(selector, pod) is not False for pod in pods):
+        return Answer(resource=policy.ref, outcome=Outcome.PASS, message="Its selector matches pods")
+    evidence = (Fact(path="spec.podSelector", value=msgspec.to_builtins(selector)),)
+    missing = missing_reads(snapshot, WORKLOAD_KINDS, namespace)
+    if any(may_select(selector, pod) for pod in pods):
+        message = "Its selector needs a label that no template has; only running pods would tell"
+        missing = missing or ("list pods",)
+    elif missing or not is_described(snapshot, namespace):
+        message = "Its selector matches no pod that was read"
+        missing = missing or ("list pods",)
+    else:
+        message = f"Its podSelector matches no pod and no pod template in namespace {namespace}: it does nothing"
+        return Answer(resource=policy.ref, outcome=Outcome.FAIL, message=message, evidence=evidence)
+    return Answer(resource=policy.ref, outcome=Outcome.UNKNOWN, message=message, evidence=evidence, missing=missing)
