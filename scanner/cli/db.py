@@ -17,9 +17,9 @@ def run_upgrade(arguments: argparse.Namespace) -> int:
     """Apply the migrations that are missing; several at once wait for each other."""
     del arguments
     from scanner.settings import load_settings
-    from scanner.store.database import open_engine, upgrade
+    from scanner.store.database import open_database, upgrade
 
-    engine = open_engine(load_settings().database_url)
+    engine = open_database(load_settings().database_url.get_secret_value())
     try:
         upgrade(engine)
     finally:

@@ -16,6 +16,7 @@ from scanner.notify.http import SLACK_PERMANENT, Sender
 from scanner.notify.slack import slack_post
 from scanner.notify.webhook import SigningKey, webhook_body, webhook_post
 from scanner.settings import Destination, SlackDestination, WebhookDestination
+from scanner.store.database import writing
 from scanner.store.deliveries import Claim, ClaimedDelivery, claim_due, record_dead, record_delivered, record_retry
 
 #: Waits after each failed attempt; when they are used up, the delivery is dead. The schedule is the one that Standard
@@ -56,7 +57,7 @@ class Deliverer:
         """
         now = self.clock()
         claim = Claim(uuid.uuid4().hex, now + LEASE)
-        with self.engine.begin() as connection:
+        with writing(self.engine) as connection:
             claimed = claim_due(connection, claim, self.destinations.keys(), now, BATCH)
         ended: dict[str, int] = {}
         for delivery in claimed:
@@ -88,7 +89,7 @@ class Deliverer:
 
     def _record(self, delivery: ClaimedDelivery, claim: Claim, attempt: Attempt) -> str:
         now = self.clock()
-        with self.engine.begin() as connection:
+        with writing(self.engine) as connection:
             match attempt:
                 case Delivered():
                     record_delivered(connection, delivery, claim, now)

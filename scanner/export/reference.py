@@ -1,0 +1,70 @@
+"""Policies as pages that people read: one, or the whole reference, in Markdown; or as plain text for a terminal."""
+
+from collections.abc import Iterable
+from itertools import groupby
+from textwrap import fill, indent
+
+from scanner.model.policy import Policy
+
+#: Columns of a terminal that everyone has.
+WIDTH = 100
+
+
+def policy_text(policy: Policy) -> str:
+    """Return everything that a policy says, for a terminal."""
+    question = f"forbid: {policy.forbid}" if policy.forbid else f"ask: {policy.ask} {_arguments(policy)}".rstrip()
+    frameworks = "\n".join(f"  {name}: {', '.join(controls)}" for name, controls in policy.frameworks.items())
+    parts = [
+        f"{policy.title}\n{policy.id}  severity {policy.severity}, confidence {policy.confidence}",
+        f"WHY\n{_indented(policy.rationale)}",
+        f"WHAT TO DO\n{_indented(policy.remediation)}",
+        f"HOW IT IS JUDGED\n{indent(_subject(policy) + question.strip(), '  ')}",
+        f"FRAMEWORKS\n{frameworks}" if frameworks else "",
+        "SOURCES\n" + "\n".join(f"  {source}" for source in policy.sources),
+    ]
+    return "\n\n".join(part for part in parts if part)
+
+
+def policy_reference(policies: Iterable[Policy]) -> str:
+    """Return the reference of all policies in Markdown, by area."""
+    ordered = sorted(policies, key=lambda policy: policy.id)
+    pages = ["# Policies\n\nMade by `plimsoll policies docs` from `policies/`; edit the policies, not this page.\n"]
+    for area, members in groupby(ordered, key=lambda policy: policy.area):
+        pages.append(f"## {area}\n")
+        pages += [_markdown(policy) for policy in members]
+    return "\n".join(pages)
+
+
+def _markdown(policy: Policy) -> str:
+    frameworks = "; ".join(f"{name} {', '.join(controls)}" for name, controls in policy.frameworks.items())
+    judged = (
+        f"```cel\n{policy.forbid.strip()}\n```"
+        if policy.forbid
+        else f"Asks `{policy.ask}` {_arguments(policy)}".rstrip()
+    )
+    lines = [
+        f"### {policy.id}\n",
+        f"**{policy.title}** · {policy.severity} · {policy.confidence}\n",
+        f"{policy.rationale.strip()}\n",
+        f"*What to do:* {policy.remediation.strip()}\n",
+        f"*How it is judged:* {_subject(policy)}\n\n{judged}\n" if policy.forbid else f"*How it is judged:* {judged}\n",
+        f"*Frameworks:* {frameworks}\n" if frameworks else "",
+        "*Sources:* " + ", ".join(f"<{source}>" for source in policy.sources) + "\n",
+    ]
+    return "\n".join(line for line in lines if line)
+
+
+def _subject(policy: Policy) -> str:
+    if not policy.forbid:
+        return ""
+    every = {"init", "sidecar", "regular", "ephemeral"} == set(policy.container_roles)
+    roles = "" if policy.subject != "container" or every else f" ({', '.join(policy.container_roles)})"
+    return f"for each {policy.subject}{roles}, fails if\n"
+
+
+def _arguments(policy: Policy) -> str:
+    return ", ".join(f"{name}={value!r}" for name, value in policy.arguments.items())
+
+
+def _indented(text: str) -> str:
+    return fill(" ".join(text.split()), WIDTH, initial_indent="  ", subsequent_indent="  ")
