@@ -223,4 +223,6 @@ def _said(error: Exception) -> str:
         case UnicodeDecodeError():
             return "not UTF-8"
         case _:
-            return _WHERE.sub(lambda m: f" at {m['path']}" if m["path"] else "", str(error)).replace("\n", " ")
+            said = _WHERE.sub(lambda m: f" at {m['path']}" if m["path"] else "", str(error))
+            # Our shapes allow null for "not set"; by then nulls are gone.
+            return said.replace(" | null`", "`").replace("\n", " ")

@@ -1,0 +1,1 @@
+"""Tests of reading a cluster: from an API server, manifests or a saved file to a `Snapshot`."""
