@@ -90,7 +90,7 @@ def subject(words: str) -> dict[str, str]:
 def finding(
     policy_id: str = "pods/privileged-container", resource: str = "Deployment shop/cart", **fields: Any
 ) -> Finding:
-    """Make a failing finding of high severity about a resource in words: `Deployment shop/cart`, `ClusterRole admin`."""
+    """Make a failing finding about a resource in words: `Deployment shop/cart`, `ClusterRole admin`."""
     kind, _, name = resource.partition(" ")
     namespace, _, name = name.rpartition("/")
     api_version = {"Deployment": "apps/v1", "ClusterRole": RBAC_V1}.get(kind, "v1")

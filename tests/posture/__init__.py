@@ -1,0 +1,1 @@
+"""Claims about posture: what changed, how it stands, what is told."""
