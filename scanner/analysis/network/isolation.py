@@ -21,6 +21,7 @@ from scanner.analysis.network.selection import (
     pods_by_namespace,
     pods_of,
     selects,
+    unread_pods,
 )
 from scanner.model.answer import Answer
 from scanner.model.finding import Fact, Outcome
@@ -188,15 +189,14 @@ def _judge_selector(snapshot: Snapshot, policy: NamedPolicy, pods: tuple[PodLabe
     selector, namespace = policy.spec.pod_selector, policy.ref.namespace
     if selector.is_empty or any(selects(selector, pod) is not False for pod in pods):
         return Answer(resource=policy.ref, outcome=Outcome.PASS, message="Its selector matches pods")
-    evidence = (Fact(path="spec.podSelector", value=msgspec.to_builtins(selector)),)
+    evidence = (Fact(path="spec.podSelector", value=msgspec.json.decode(msgspec.json.encode(selector))),)
     missing = missing_reads(snapshot, WORKLOAD_KINDS, namespace)
     if any(may_select(selector, pod) for pod in pods):
         message = "Its selector needs a label that no template has; only running pods would tell"
-        missing = missing or ("list pods",)
     elif missing or not is_described(snapshot, namespace):
         message = "Its selector matches no pod that was read"
-        missing = missing or ("list pods",)
     else:
         message = f"Its podSelector matches no pod and no pod template in namespace {namespace}: it does nothing"
         return Answer(resource=policy.ref, outcome=Outcome.FAIL, message=message, evidence=evidence)
+    missing = missing or unread_pods(snapshot)
     return Answer(resource=policy.ref, outcome=Outcome.UNKNOWN, message=message, evidence=evidence, missing=missing)

@@ -186,5 +186,10 @@ def missing_reads(snapshot: Snapshot, kinds: Iterable[GroupKind], namespace: str
     return tuple(read.missing for read in snapshot.inconclusive(kinds, namespace))
 
 
+def unread_pods(snapshot: Snapshot) -> tuple[str, ...]:
+    """Return the read that would show running pods, where the snapshot has none because it was made of files."""
+    return () if snapshot.source is SourceKind.LIVE else ("list pods",)
+
+
 #: What shows which pods there are.
 WORKLOAD_KINDS: tuple[GroupKind, ...] = tuple(TEMPLATE_PATHS)

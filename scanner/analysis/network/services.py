@@ -15,6 +15,7 @@ from scanner.analysis.network.selection import (
     missing_reads,
     pods_by_namespace,
     selects,
+    unread_pods,
 )
 from scanner.model.answer import Answer
 from scanner.model.finding import Fact, Outcome
@@ -75,7 +76,7 @@ def _judge_service(
         outcome=Outcome.UNKNOWN,
         message=message,
         evidence=evidence,
-        missing=missing or ("list pods",),
+        missing=missing or unread_pods(snapshot),
     )
 
 
