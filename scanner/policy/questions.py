@@ -8,6 +8,10 @@ from dataclasses import dataclass
 
 from scanner.analysis.network import isolation, services
 from scanner.analysis.pods.debugging import debug_containers
+from scanner.analysis.rbac import grants
+from scanner.analysis.rbac.dangling import dangling_bindings
+from scanner.analysis.rbac.rights import subjects_who_can
+from scanner.analysis.rbac.subjects import RBAC_READS, SERVICE_ACCOUNT
 from scanner.analysis.secrets import literals, references, tokens
 from scanner.model.answer import Answer
 from scanner.model.refs import GroupKind
@@ -34,6 +38,14 @@ QUESTIONS: Mapping[str, Question] = {
     "network.services_without_backend": Question(ask=services.services_without_backend, reads=services.SERVICE_READS),
     "network.workloads_without_isolation": Question(ask=isolation.workloads_without_isolation, reads=isolation.READS),
     "pods.debug_containers": Question(ask=debug_containers, reads=_WORKLOADS),
+    "rbac.anonymous_grants": Question(ask=grants.anonymous_grants, reads=RBAC_READS),
+    "rbac.authenticated_grants": Question(ask=grants.authenticated_grants, reads=RBAC_READS),
+    "rbac.dangling_bindings": Question(ask=dangling_bindings, reads=(*RBAC_READS, SERVICE_ACCOUNT)),
+    "rbac.default_accounts_with_rights": Question(
+        ask=grants.default_accounts_with_rights, reads=(*RBAC_READS, SERVICE_ACCOUNT)
+    ),
+    "rbac.subjects_who_can": Question(ask=subjects_who_can, reads=RBAC_READS),
+    "rbac.subjects_with_wildcards": Question(ask=grants.subjects_with_wildcards, reads=RBAC_READS),
     "secrets.default_accounts": Question(ask=tokens.default_accounts, reads=tokens.READS),
     "secrets.legacy_tokens": Question(ask=references.legacy_tokens, reads=(references.SECRET,)),
     "secrets.literal_commands": Question(ask=literals.literal_commands, reads=literals.READS),

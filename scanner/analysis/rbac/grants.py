@@ -1,0 +1,184 @@
+"""Questions about what bindings give, rule by rule: wildcards, everyone, default service accounts."""
+
+import datetime as dt
+from collections.abc import Callable, Iterable, Iterator
+from functools import cache
+
+from scanner.analysis.rbac.bootstrap import bootstrap_bindings, bootstrap_roles
+from scanner.analysis.rbac.index import Chain
+from scanner.analysis.rbac.matching import ALL
+from scanner.analysis.rbac.requests import ANONYMOUS, AUTHENTICATED, SERVICE_ACCOUNTS, UNAUTHENTICATED
+from scanner.analysis.rbac.subjects import EXPECTED, chains_of, evidence_of, is_builtin, listed, place_of, ref_of
+from scanner.model.answer import Answer
+from scanner.model.finding import Outcome
+from scanner.model.policy import Severity
+from scanner.model.rbac import Rule, Subject
+from scanner.model.snapshot import Snapshot
+
+READING = frozenset({"get", "list", "watch"})
+
+#: What anyone may know who reaches the API server: its version, health and kinds. Kubernetes' own bindings give it.
+_PUBLIC_ROLES = ("system:discovery", "system:public-info-viewer", "system:service-account-issuer-discovery")
+#: kubeadm lets anyone read the one ConfigMap that a joining node starts from.
+_CLUSTER_INFO = Rule(("get",), ("",), ("configmaps",), ("cluster-info",))
+
+
+def subjects_with_wildcards(snapshot: Snapshot, *, now: dt.datetime) -> Iterator[Answer]:  # noqa: ARG001 - as all questions
+    """Judge every subject: fail if a rule gives it all verbs, all resources or all API groups, yet not everything."""
+    return _judged(snapshot, lambda _: True, _wildcard_severity, "is granted wildcards")
+
+
+def anonymous_grants(snapshot: Snapshot, *, now: dt.datetime) -> Iterator[Answer]:  # noqa: ARG001 - as all questions
+    """Judge `system:anonymous` and `system:unauthenticated`: fail if they may do more than learn what serves them."""
+    return _judged(snapshot, _is_anonymous, _anonymous_severity, "may, without logging in, do more than discovery")
+
+
+def authenticated_grants(snapshot: Snapshot, *, now: dt.datetime) -> Iterator[Answer]:  # noqa: ARG001 - as all questions
+    """Judge the groups that everyone is in: fail if they may do more than Kubernetes itself gives them."""
+    return _judged(snapshot, _is_everyone, _everyone_severity, "gives all its members rights")
+
+
+def default_accounts_with_rights(snapshot: Snapshot, *, now: dt.datetime) -> Iterator[Answer]:  # noqa: ARG001 - as all questions
+    """Judge every service account named `default`: fail if a binding gives it any right by name."""
+    yield from _judged(
+        snapshot, _is_default_account, lambda _: Severity.MEDIUM, "runs every pod that names none and has rights"
+    )
+    for account in snapshot.of("", "ServiceAccount"):
+        subject = Subject("ServiceAccount", account.meta.name, account.meta.namespace)
+        if _is_default_account(subject) and subject not in chains_of(snapshot):
+            yield Answer(resource=account.ref, outcome=Outcome.PASS, message="no binding names it")
+
+
+def _judged(
+    snapshot: Snapshot,
+    is_judged: Callable[[Subject], bool],
+    severity_of: Callable[[Chain], Severity | None],
+    claim: str,
+) -> Iterator[Answer]:
+    """Judge subjects by each rule that they are granted; a rule without severity is harmless."""
+    for subject, chains in chains_of(snapshot).items():
+        if not is_judged(subject):
+            continue
+        bad = [(severity, chain) for chain in chains for severity in (severity_of(chain),) if severity]
+        added = [(severity, chain) for severity, chain in bad if not is_builtin(chain)]
+        resource = ref_of(snapshot, subject)
+        if added:
+            yield Answer(
+                resource=resource,
+                outcome=Outcome.FAIL,
+                message=f"{subject} {claim} {place_of(c.namespace for _, c in added)}: {_told(c for _, c in added)}",
+                evidence=evidence_of(chain for _, chain in added),
+                severity=max((severity for severity, _ in added), key=lambda severity: severity.rank),
+            )
+        else:
+            message = EXPECTED if bad else "no such grant"
+            yield Answer(
+                resource=resource,
+                outcome=Outcome.PASS,
+                message=message,
+                evidence=evidence_of(chain for _, chain in bad),
+            )
+
+
+def _told(chains: Iterable[Chain]) -> str:
+    """Say what rules grant: `get, list pods, secrets`."""
+    return listed(dict.fromkeys(_words(chain.rule) for chain in chains))
+
+
+def _words(rule: Rule) -> str:
+    groups = [group for group in rule.api_groups or () if group]
+    what = " ".join(rule.non_resource_urls or rule.resources or ())
+    return f"{' '.join(rule.verbs)} on {what}" + (f" of {' '.join(groups)}" if groups else "")
+
+
+def _wildcard_severity(chain: Chain) -> Severity | None:
+    rule = chain.rule
+    groups, resources = rule.api_groups or (), rule.resources or ()
+    if rule.resource_names or (ALL in rule.verbs and ALL in groups and ALL in resources):
+        return None  # named objects alone; or everything, which is another policy's finding
+    if resources and groups:
+        if not any(map(_is_kubernetes_group, groups)):
+            return Severity.LOW if ALL in (*rule.verbs, *resources) else None
+        if ALL in resources:
+            return Severity.MEDIUM if chain.namespace else Severity.HIGH
+        if ALL in (*rule.verbs, *groups):
+            return Severity.LOW if chain.namespace else Severity.MEDIUM
+    return Severity.MEDIUM if ALL in (rule.non_resource_urls or ()) and not chain.namespace else None
+
+
+def _is_kubernetes_group(group: str) -> bool:
+    """Tell whether an API group is one of Kubernetes' own, or all of them: others hold an operator's own objects."""
+    return "." not in group or group.endswith(".k8s.io")
+
+
+def _is_anonymous(subject: Subject) -> bool:
+    return (subject.kind, subject.name) in {("User", ANONYMOUS), ("Group", UNAUTHENTICATED)}
+
+
+def _anonymous_severity(chain: Chain) -> Severity | None:
+    if _is_public(chain):
+        return None
+    if chain.rule.non_resource_urls:
+        return Severity.MEDIUM
+    return Severity.HIGH if _only_reads(chain.rule) else Severity.CRITICAL
+
+
+def _is_everyone(subject: Subject) -> bool:
+    return subject.kind == "Group" and (
+        subject.name in {AUTHENTICATED, SERVICE_ACCOUNTS} or subject.name.startswith(f"{SERVICE_ACCOUNTS}:")
+    )
+
+
+def _everyone_severity(chain: Chain) -> Severity | None:
+    if _is_public(chain) or any(_covers(given, chain.rule) for given in _given_to_everyone()):
+        return None
+    if chain.rule.non_resource_urls:
+        return Severity.LOW
+    if _only_reads(chain.rule):
+        return Severity.LOW if chain.namespace else Severity.MEDIUM
+    return Severity.MEDIUM if chain.namespace else Severity.HIGH
+
+
+def _is_default_account(subject: Subject) -> bool:
+    return subject.kind == "ServiceAccount" and subject.name == "default"
+
+
+def _only_reads(rule: Rule) -> bool:
+    """Tell whether a rule lets one look, and not at Secrets."""
+    return READING.issuperset(rule.verbs) and not {ALL, "secrets"} & set(rule.resources or ())
+
+
+def _is_public(chain: Chain) -> bool:
+    """Tell whether a rule gives away nothing that Kubernetes does not show to everyone anyway."""
+    rule = chain.rule
+    if rule.non_resource_urls:
+        # The API server asks for paths without a namespace, so a RoleBinding grants none.
+        return bool(chain.namespace) or (
+            READING.issuperset(rule.verbs) and _public_paths().issuperset(rule.non_resource_urls)
+        )
+    return not rule.verbs or (chain.namespace == "kube-public" and _covers(_CLUSTER_INFO, rule))
+
+
+@cache
+def _public_paths() -> frozenset[str]:
+    """Return the paths of Kubernetes' own roles for discovery, health and token verification."""
+    rules = (rule for role in bootstrap_roles() if role.ref.name in _PUBLIC_ROLES for rule in role.rules)
+    return frozenset(url for rule in rules for url in rule.non_resource_urls or ())
+
+
+@cache
+def _given_to_everyone() -> tuple[Rule, ...]:
+    """Return the rules that Kubernetes itself binds to all users or all service accounts."""
+    roles = {role.ref.name: role.rules for role in bootstrap_roles()}
+    everyone = (b for b in bootstrap_bindings() if any(_is_everyone(subject) for subject in b.subjects))
+    return tuple(rule for b in everyone for rule in roles[b.role_ref.name])
+
+
+def _covers(wide: Rule, narrow: Rule) -> bool:
+    """Tell whether one rule on resources names all that another names; wildcards are words like any other here."""
+    return (
+        set(narrow.verbs) <= set(wide.verbs)
+        and set(narrow.api_groups or ()) <= set(wide.api_groups or ())
+        and set(narrow.resources or ()) <= set(wide.resources or ())
+        and (not wide.resource_names or set(narrow.resource_names or ("",)) <= set(wide.resource_names))
+    )

@@ -1,0 +1,113 @@
+"""The subjects that policies judge, and how findings about them read.
+
+A finding is about a subject: a service account, a user or a group that a binding of the snapshot names. What a group
+gives its members is the group's finding. Grants that Kubernetes itself makes are judged too, and pass with a message
+that says so: they can be marked instead of left out, and stand out as soon as someone adds a subject.
+"""
+
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+import msgspec
+
+from scanner.analysis.rbac.authorizer import authorizer_of, subject_key
+from scanner.analysis.rbac.bootstrap import is_expected
+from scanner.analysis.rbac.index import Chain, scope_of
+from scanner.analysis.rbac.requests import canonical_subject
+from scanner.model.finding import Fact
+from scanner.model.rbac import RBAC_GROUP, Subject
+from scanner.model.refs import GroupKind, ObjectRef
+from scanner.model.snapshot import Snapshot
+
+#: What every answer about grants rests on.
+RBAC_READS = tuple(
+    GroupKind(RBAC_GROUP, f"{prefix}{kind}") for prefix in ("Cluster", "") for kind in ("Role", "RoleBinding")
+)
+SERVICE_ACCOUNT = GroupKind("", "ServiceAccount")
+#: Message of a grant that Kubernetes makes by itself.
+EXPECTED = "expected: Kubernetes' own binding grants it"
+#: Taste: as many names as a person reads in one line.
+NAMES_SHOWN = 5
+
+
+def judged_subjects(snapshot: Snapshot) -> tuple[Subject, ...]:
+    """Return every subject, in canonical form, that a binding of the snapshot names; sorted."""
+    return snapshot.derive(_judged_subjects)
+
+
+def _judged_subjects(snapshot: Snapshot) -> tuple[Subject, ...]:
+    named = {canonical_subject(s, scope_of(b)) for b in snapshot.bindings for s in b.subjects}
+    return tuple(sorted((subject for subject in named if subject is not None), key=subject_key))
+
+
+def chains_of(snapshot: Snapshot) -> dict[Subject, tuple[Chain, ...]]:
+    """Return all that bindings give each judged subject by itself, rule by rule."""
+    return snapshot.derive(_chains_of)
+
+
+def _chains_of(snapshot: Snapshot) -> dict[Subject, tuple[Chain, ...]]:
+    index = authorizer_of(snapshot).index
+    found: dict[Subject, list[Chain]] = {subject: [] for subject in judged_subjects(snapshot)}
+    for (subject, _), bounds in index.by_subject.items():
+        if subject in found:
+            found[subject] += (
+                Chain(b.binding, b.subject_index, index.roles[b.role_key], number)
+                for b in bounds
+                for number in range(len(index.roles[b.role_key].rules))
+            )
+    return {subject: tuple(sorted(chains, key=lambda chain: chain.sort_key)) for subject, chains in found.items()}
+
+
+def ref_of(snapshot: Snapshot, subject: Subject) -> ObjectRef:
+    """Name a subject as the resource of a finding; a service account with its uid, if the scan saw it."""
+    if subject.kind != "ServiceAccount":
+        return ObjectRef(f"{RBAC_GROUP}/v1", subject.kind, "", subject.name)
+    seen = snapshot.find("", "ServiceAccount", subject.namespace, subject.name)
+    return seen.ref if seen else ObjectRef("v1", "ServiceAccount", subject.namespace, subject.name)
+
+
+def is_builtin(chain: Chain) -> bool:
+    """Tell whether a chain is one of those that every cluster starts with."""
+    binding = chain.binding
+    subject = canonical_subject(binding.subjects[chain.subject_index], scope_of(binding))
+    return subject is not None and is_expected(binding, subject)
+
+
+def evidence_of(chains: Iterable[Chain]) -> tuple[Fact, ...]:
+    """Show chains as facts: which binding names the subject, and which rule of its role grants; each once."""
+    facts: dict[tuple[str, str], Fact] = {}
+    for chain in chains:
+        for fact in _facts_of(chain):
+            facts.setdefault((str(fact.object), fact.path), fact)
+    return tuple(facts.values())
+
+
+def _facts_of(chain: Chain) -> Iterator[Fact]:
+    yield Fact(
+        path=f"subjects[{chain.subject_index}]",
+        value=plain(chain.binding.subjects[chain.subject_index]),
+        object=chain.binding.ref,
+        note=f"bound to {chain.role.ref}",
+    )
+    yield Fact(path=f"rules[{chain.rule_index}]", value=plain(chain.rule), object=chain.role.ref)
+
+
+def plain(value: msgspec.Struct) -> dict[str, Any]:
+    """Return a part of an object as the JSON values that it came in."""
+    built: dict[str, Any] = msgspec.to_builtins(value)
+    return built
+
+
+def place_of(scopes: Iterable[str]) -> str:
+    """Say where something holds: `cluster-wide`, `in namespaces a, b`."""
+    found = sorted(set(scopes))
+    if "" in found:
+        return "cluster-wide"
+    return f"in namespace{'s' if len(found) > 1 else ''} {listed(found)}"
+
+
+def listed(names: Iterable[str]) -> str:
+    """List names in one line, the first few by name."""
+    found = list(names)
+    more = len(found) - NAMES_SHOWN
+    return ", ".join(found[:NAMES_SHOWN]) + (f" and {more} more" if more > 0 else "")
