@@ -10,6 +10,15 @@ from typing import Any
 
 import msgspec
 
+from scanner.model.availability import (
+    Affinity,
+    AutoscalerBody,
+    ClaimBody,
+    DisruptionBudgetBody,
+    LimitRangeBody,
+    Quantities,
+    SpreadTerm,
+)
 from scanner.model.network import IngressBody, NetworkPolicyBody, ServiceBody
 from scanner.model.rbac import RBAC_GROUP, BindingBody, RoleBody
 from scanner.model.refs import GroupKind
@@ -17,7 +26,6 @@ from scanner.model.selectors import LabelSelector
 
 _Object = dict[str, Any]
 _Strings = dict[str, str]
-_Quantities = dict[str, str | int | float]
 
 
 class _Shape(msgspec.Struct, rename="camel"):
@@ -86,8 +94,8 @@ class _ContainerPort(_Shape):
 
 
 class _Resources(_Shape):
-    limits: _Quantities | None = None
-    requests: _Quantities | None = None
+    limits: Quantities | None = None
+    requests: Quantities | None = None
     claims: list[_Strings] | None = None
 
 
@@ -145,13 +153,17 @@ class _ProjectedVolume(_Shape):
     sources: list[_ProjectedSource] | None = None
 
 
+class _ClaimVolume(_Shape):
+    claim_name: str | None = None
+
+
 class _Volume(_Shape):
     name: str | None = None
     host_path: _Strings | None = None
     secret: _SecretVolume | None = None
     config_map: _Object | None = None
     projected: _ProjectedVolume | None = None
-    persistent_volume_claim: _Object | None = None
+    persistent_volume_claim: _ClaimVolume | None = None
     csi: _Object | None = None
     empty_dir: _Object | None = None
 
@@ -179,9 +191,10 @@ class _PodSpec(_Shape):
     priority_class_name: str | None = None
     termination_grace_period_seconds: int | None = None
     node_selector: _Strings | None = None
-    affinity: _Object | None = None
+    affinity: Affinity | None = None
     tolerations: list[_Object] | None = None
-    topology_spread_constraints: list[_Object] | None = None
+    topology_spread_constraints: list[SpreadTerm] | None = None
+    resources: _Resources | None = None
     security_context: _PodSecurityContext | None = None
 
 
@@ -259,6 +272,8 @@ class _Other(_Shape):
 
 
 SHAPES: Mapping[GroupKind, type] = {
+    GroupKind("", "LimitRange"): LimitRangeBody,
+    GroupKind("", "PersistentVolumeClaim"): ClaimBody,
     GroupKind("", "Pod"): _Pod,
     GroupKind("", "ReplicationController"): _ReplicationController,
     GroupKind("", "Service"): ServiceBody,
@@ -267,12 +282,14 @@ SHAPES: Mapping[GroupKind, type] = {
     GroupKind("apps", "ReplicaSet"): _Controller,
     GroupKind("apps", "StatefulSet"): _Controller,
     GroupKind("apps", "DaemonSet"): _Controller,
+    GroupKind("autoscaling", "HorizontalPodAutoscaler"): AutoscalerBody,
     GroupKind("batch", "Job"): _Controller,
     GroupKind("batch", "CronJob"): _CronJob,
     GroupKind("admissionregistration.k8s.io", "ValidatingAdmissionPolicy"): _AdmissionPolicy,
     GroupKind("networking.k8s.io", "Ingress"): IngressBody,
     GroupKind("networking.k8s.io", "NetworkPolicy"): NetworkPolicyBody,
     GroupKind("networking.k8s.io", "Ingress"): IngressBody,
+    GroupKind("policy", "PodDisruptionBudget"): DisruptionBudgetBody,
     GroupKind(RBAC_GROUP, "Role"): RoleBody,
     GroupKind(RBAC_GROUP, "ClusterRole"): RoleBody,
     GroupKind(RBAC_GROUP, "RoleBinding"): BindingBody,
