@@ -59,7 +59,7 @@ def missing_references(snapshot: Snapshot, *, now: dt.datetime) -> Iterator[Answ
         else:
             failed = absent + keyless
         if failed:
-            yield _failed(user, failed)
+            yield _failed(user, failed, keyless)
         elif needed and not absent:
             yield Answer(resource=user, outcome=Outcome.PASS, message="Every Secret that it needs exists")
     for namespace, uses in sorted(unproven.items()):
@@ -76,9 +76,14 @@ def _users(snapshot: Snapshot) -> Iterator[tuple[ObjectRef, Iterable[SecretUse]]
         yield ingress.ref, uses_of_ingress(ingress)
 
 
-def _failed(user: ObjectRef, uses: list[SecretUse]) -> Answer:
-    message = f"{_named(uses)} {'do' if len(_names(uses)) > 1 else 'does'} not exist"
-    return Answer(resource=user, outcome=Outcome.FAIL, message=message, evidence=_evidence(user, uses))
+def _failed(user: ObjectRef, uses: list[SecretUse], keyless: list[SecretUse]) -> Answer:
+    problems = {
+        f"Secret {u.secret.name} has no key {u.key}" if u in keyless else f"Secret {u.secret.name} does not exist"
+        for u in uses
+    }
+    return Answer(
+        resource=user, outcome=Outcome.FAIL, message="; ".join(sorted(problems)), evidence=_evidence(user, uses)
+    )
 
 
 def _unproven(snapshot: Snapshot, namespace: str, uses: list[SecretUse]) -> Answer:
@@ -93,12 +98,8 @@ def _unproven(snapshot: Snapshot, namespace: str, uses: list[SecretUse]) -> Answ
     )
 
 
-def _names(uses: Iterable[SecretUse]) -> list[str]:
-    return sorted({f"{u.secret.name} with key {u.key}" if u.key else u.secret.name for u in uses})
-
-
 def _named(uses: Iterable[SecretUse]) -> str:
-    names = _names(uses)
+    names = sorted({u.secret.name for u in uses})
     return f"{'Secrets' if len(names) > 1 else 'Secret'} {', '.join(names)}"
 
 
