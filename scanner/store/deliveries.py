@@ -9,7 +9,7 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Connection, RowMapping, or_, select, update
+from sqlalchemy import Connection, RowMapping, func, or_, select, update
 from sqlmodel import col
 
 from scanner.store.tables import DeliveryRow
@@ -99,3 +99,10 @@ def _finish(connection: Connection, delivery: ClaimedDelivery, claim: Claim, **v
 
 def _claimed(row: RowMapping) -> ClaimedDelivery:
     return ClaimedDelivery(row["id"], row["destination"], row["announcement"], row["attempts"])
+
+
+def count_by_state(connection: Connection) -> dict[str, int]:
+    """Count the outbox by state; every state is named."""
+    query = select(col(DeliveryRow.state), func.count()).group_by(col(DeliveryRow.state))
+    counted = dict(connection.execute(query).tuples().all())
+    return {state: counted.get(state, 0) for state in (PENDING, DELIVERED, DEAD)}
