@@ -152,10 +152,11 @@ class Settings(BaseSettings):
     cluster: Annotated[
         str,
         Field(
-            pattern=r"^[A-Za-z0-9]([A-Za-z0-9._-]{0,251}[A-Za-z0-9])?$",
-            description="Name under which the cluster's findings are kept; a new name starts a new history.",
+            pattern=r"^([A-Za-z0-9]([A-Za-z0-9._-]{0,251}[A-Za-z0-9])?)?$",
+            description="Name under which the cluster's findings are kept; if empty, its name in the kubeconfig, in a "
+            "pod one made of the uid of kube-system.",
         ),
-    ] = "default"
+    ] = ""
     kubeconfig: Annotated[
         str | None,
         Field(description="Kubeconfig file; if unset, the pod's service account, else the usual kubeconfig files."),

@@ -1,1 +1,1 @@
-"""One module a noun."""
+"""The routes, a module a noun."""

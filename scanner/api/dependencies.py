@@ -1,0 +1,39 @@
+"""What the routes need, handed to them by the composition root."""
+
+import datetime as dt
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Annotated
+
+from fastapi import Depends, Request
+from sqlalchemy import Engine
+
+from scanner.model.policy import Policy
+from scanner.store.scans import RunningScan
+from scanner.telemetry import Metrics
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Services:
+    """Everything behind the API."""
+
+    engine: Engine
+    #: The policies that scans judge by, by id.
+    policies: Mapping[str, Policy]
+    #: Starts a scan in the background.
+    start_scan: Callable[[], RunningScan]
+    #: Raises StoreError (SchemaError) if requests can't be answered.
+    check_ready: Callable[[], None]
+    #: Tells whether the service is about to end.
+    is_draining: Callable[[], bool]
+    clock: Callable[[], dt.datetime]
+    metrics: Metrics
+
+
+def services(request: Request) -> Services:
+    """Return what the application was made with."""
+    found: Services = request.app.state.services
+    return found
+
+
+Deps = Annotated[Services, Depends(services)]
