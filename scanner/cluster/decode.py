@@ -212,7 +212,12 @@ def _checked(kind: GroupKind, body: bytes) -> bytes:
 
 def _at(field: str, error: Exception) -> str:
     """Word an error inside a field with the path from the object."""
-    return _WHERE.sub(lambda m: f" at {field}{'.' if m['path'] and m['path'][0] != '[' else ''}{m['path']}", str(error))
+    said = str(error)
+    found = _WHERE.search(said)
+    if not found:
+        return f"{said} at {field}"
+    path = found["path"]
+    return f"{said[: found.start()]} at {field}{'' if path.startswith('[') else '.'}{path}"
 
 
 def _said(error: Exception) -> str:
