@@ -96,6 +96,11 @@ def activation(variables: tuple[str, ...], values: Mapping[str, Any]) -> cel.Act
         return CelFailure(f"the object cannot be handed to CEL: {error}")
 
 
+def is_optional(expression: Expression) -> bool:
+    """Tell whether an expression is known to give an optional, which cannot be handed back as a value."""
+    return bool(expression.program.return_type().name().startswith("optional"))
+
+
 def evaluate_expression(expression: Expression, values: cel.Activation | CelFailure) -> Any | CelFailure:
     """Return the value as plain JSON-like data, or why there is none."""
     if isinstance(values, CelFailure):

@@ -1,0 +1,414 @@
+"""Anyone's ValidatingAdmissionPolicies, as they are, on objects that exist.
+
+Each object is judged as if it were created now, by someone unnamed: `request.operation` is CREATE, `oldObject` is null,
+policies for UPDATE or DELETE alone match nothing, and an expression that needs to know who asks (`request.userInfo`,
+`authorizer`) is unknown. Objects from files lack the defaults that the API server would fill in.
+
+Source: k8s.io/apiserver/pkg/admission/plugin/policy: validating/{dispatcher,validator}.go and
+generic/policy_dispatcher.go.
+"""
+
+import enum
+import re
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Any
+
+import msgspec
+
+from scanner.errors import PolicyError
+from scanner.model.objects import KubeObject
+from scanner.model.refs import GroupKind, ObjectRef, group_of
+from scanner.model.resources import SECRETS
+from scanner.model.snapshot import Snapshot
+from scanner.policy.cel import CelFailure, activation, compile_expression, evaluate_expression, is_optional
+from scanner.policy.judge import namespace_object
+from scanner.policy.matching import Request, is_exempt, matches, request_for
+from scanner.policy.subjects import NAMESPACE
+from scanner.policy.vap import BindingBody, BindingSpec, NamedExpression, ParamRef, PolicyBody, PolicySpec, Validation
+
+#: Longer messages of a messageExpression are dropped: k8s.io/apiserver/pkg/apis/cel/config.go.
+_MAX_MESSAGE_BYTES = 5 * 1024
+#: What is known of every request, whatever the object; `options` and `userInfo` are not.
+_UNKNOWN_REQUEST_FIELDS = ("options", "userInfo")
+
+_STRING_LITERAL = r"'''(?:.|\n)*?'''|\"\"\"(?:.|\n)*?\"\"\"|'(?:\\.|[^'\\])*'|\"(?:\\.|[^\"\\])*\""
+
+
+class AdmissionResult(enum.StrEnum):
+    """What a policy says of an object."""
+
+    ALLOWED = "allowed"
+    DENIED = "denied"
+    #: It depends on something that an audit does not know.
+    UNKNOWN = "unknown"
+    #: The policy itself breaks on this object; whether that lets it through is up to `failurePolicy`.
+    ERROR = "error"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AdmissionOutcome:
+    """The outcome of one policy under one binding for one object; several where a binding has several params."""
+
+    policy: str
+    #: Empty for a policy that no binding puts into force.
+    binding: str
+    resource: ObjectRef
+    result: AdmissionResult
+    #: What the API server would say; for unknown and error, why.
+    message: str = ""
+    #: The expression that decided, and where it stands in the policy, `spec.validations[0].expression`.
+    expression: str = ""
+    path: str = ""
+    reason: str = ""
+    #: `Deny`, `Warn`, `Audit` as the binding has them.
+    actions: tuple[str, ...] = ()
+    #: Whether an error lets the object through.
+    ignores_errors: bool = False
+    param: ObjectRef | None = None
+
+    @property
+    def is_refused(self) -> bool:
+        """Tell whether the API server, bound to deny, would refuse to create the object."""
+        broke = self.result is AdmissionResult.ERROR and not self.ignores_errors
+        return self.result is AdmissionResult.DENIED or broke
+
+
+def audit(
+    policies: Iterable[KubeObject],
+    bindings: Iterable[KubeObject],
+    params: Iterable[KubeObject],
+    snapshot: Snapshot,
+) -> tuple[AdmissionOutcome, ...]:
+    """Judge every object of a snapshot by ValidatingAdmissionPolicies under their bindings.
+
+    `params` are objects that may serve as parameters beside those of the snapshot; a kind of which neither has an
+    object, nor the snapshot a whole read, is unknown. A policy without a binding is judged as if one without
+    conditions bound it, with an empty `binding` and no actions. Objects that a policy does not match have no outcome.
+    Sorted by policy, binding, object and param. Raises `PolicyError` for something that is no such policy or binding.
+    """
+    bound: dict[str, list[tuple[str, BindingSpec]]] = {}
+    for binding in bindings:
+        spec = _decoded(binding, BindingBody).spec
+        bound.setdefault(spec.policy_name, []).append((binding.meta.name, spec))
+    auditor = _Auditor(snapshot, tuple(params))
+    found: list[AdmissionOutcome] = []
+    for policy in policies:
+        compiled = _Policy(policy.meta.name, _decoded(policy, PolicyBody).spec)
+        for name, binding_spec in bound.get(policy.meta.name) or [("", BindingSpec())]:
+            found += auditor.outcomes(compiled, name, binding_spec)
+    return tuple(sorted(found, key=lambda o: (o.policy, o.binding, o.resource, str(o.param or ""), o.path)))
+
+
+def _decoded(thing: KubeObject, shape: type[Any]) -> Any:
+    try:
+        return thing.decode(shape)
+    except msgspec.ValidationError as error:
+        raise PolicyError(f"{thing.origin or thing.ref}: not a {thing.kind}: {error}") from error
+
+
+@dataclass(frozen=True, slots=True)
+class _Unknown:
+    """Why an expression can be neither true nor false here."""
+
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class _Decision:
+    result: AdmissionResult
+    message: str = ""
+    expression: str = ""
+    path: str = ""
+    reason: str = ""
+
+
+class _Policy:
+    """A policy and the names that its expressions may use."""
+
+    def __init__(self, name: str, spec: PolicySpec) -> None:
+        """Put together the variables in their order."""
+        self.name = name
+        self.spec = spec
+        base = ("object", "oldObject", "request", "namespaceObject")
+        self.names = (*base, "params") if spec.param_kind else base
+        self.variables = {v.name: v for v in spec.variables or ()}
+
+    def all_names(self, variables: Iterable[str]) -> tuple[str, ...]:
+        """Return the names in scope once these variables are known."""
+        return (*self.names, *(f"variables.{name}" for name in variables))
+
+
+class _Auditor:
+    """Judges the objects of one snapshot."""
+
+    def __init__(self, snapshot: Snapshot, params: Sequence[KubeObject]) -> None:
+        """Index the params."""
+        self._snapshot = snapshot
+        self._knows_namespaces = not snapshot.inconclusive((NAMESPACE,))
+        self._params = params
+
+    def outcomes(self, policy: _Policy, binding: str, spec: BindingSpec) -> Iterator[AdmissionOutcome]:
+        """Give the outcome of a policy under a binding for each object that both match."""
+        for kind in sorted(self._snapshot.objects):
+            for thing in self._snapshot.objects[kind]:
+                request = request_for(thing, self._snapshot.namespaces, knows_namespaces=self._knows_namespaces)
+                for param, decision in self._decisions(policy, spec, request):
+                    yield AdmissionOutcome(
+                        policy=policy.name,
+                        binding=binding,
+                        resource=thing.ref,
+                        result=decision.result,
+                        message=decision.message,
+                        expression=decision.expression,
+                        path=decision.path,
+                        reason=decision.reason,
+                        actions=spec.validation_actions or (),
+                        ignores_errors=policy.spec.failure_policy == "Ignore",
+                        param=param,
+                    )
+
+    def _decisions(
+        self, policy: _Policy, binding: BindingSpec, request: Request
+    ) -> Iterator[tuple[ObjectRef | None, _Decision]]:
+        if is_exempt(request):
+            return
+        for criteria in (policy.spec.match_constraints, binding.match_resources):
+            matched = True if criteria is None else matches(criteria, request)
+            if matched is False:
+                return
+            if isinstance(matched, str):
+                yield None, _Decision(AdmissionResult.UNKNOWN, matched)
+                return
+        params = self._params_of(policy.spec, binding.param_ref, request)
+        if isinstance(params, _Decision):
+            yield None, params
+            return
+        for param in params:
+            decision = _Evaluation(policy, self._values(policy, request, param), request).decision()
+            if decision is not None:
+                yield (param.ref if param else None), decision
+
+    def _values(self, policy: _Policy, request: Request, param: KubeObject | None) -> dict[str, Any]:
+        """Return the variables of one evaluation; what is not known is left out, so that reading it fails."""
+        values: dict[str, Any] = {"object": request.object.as_dict(), "oldObject": None, "request": _request(request)}
+        if request.is_cluster_scoped:
+            values["namespaceObject"] = None
+        else:
+            namespace = namespace_object(self._snapshot, request.namespace)
+            if namespace is not None:
+                values["namespaceObject"] = namespace
+        if policy.spec.param_kind:
+            values["params"] = param.as_dict() if param else None
+        return values
+
+    def _params_of(
+        self, spec: PolicySpec, ref: ParamRef | None, request: Request
+    ) -> Sequence[KubeObject | None] | _Decision:
+        """Find the params that a binding refers to; None stands for "no params"."""
+        if spec.param_kind is None or ref is None:
+            return [None]
+        kind = GroupKind(group_of(spec.param_kind.api_version), spec.param_kind.kind)
+        known = {o.ref: o for o in (*self._snapshot.of(*kind), *(p for p in self._params if p.group_kind == kind))}
+        if not known and self._snapshot.inconclusive((kind,)):
+            return _Decision(AdmissionResult.UNKNOWN, f"no {kind} was read that could be its params")
+        if kind == SECRETS.group_kind:
+            return _Decision(AdmissionResult.UNKNOWN, "the contents of Secrets are never read")
+        is_namespaced = any(ref.namespace for ref in known)
+        namespace = ref.namespace or (request.namespace if is_namespaced else "")
+        if is_namespaced and not namespace:
+            message = "cannot use namespaced paramRef in policy binding that matches cluster-scoped resources"
+            return _Decision(AdmissionResult.ERROR, f"failed to configure binding: {message}")
+        here = [o for _, o in sorted(known.items()) if o.meta.namespace == namespace]
+        selected = [o for o in here if (o.meta.name == ref.name if ref.name else _selects(ref, o))]
+        if not selected and ref.parameter_not_found_action == "Deny":
+            message = "no params found for policy binding with `Deny` parameterNotFoundAction"
+            return _Decision(AdmissionResult.ERROR, f"failed to configure binding: {message}")
+        return selected
+
+
+def _selects(ref: ParamRef, thing: KubeObject) -> bool:
+    return ref.selector is not None and ref.selector.matches(thing.meta.labels or {})
+
+
+def _request(request: Request) -> dict[str, Any]:
+    """Return the AdmissionRequest, less what only a real one has."""
+    thing = request.object
+    kind = {"group": request.group, "version": request.version, "kind": thing.kind}
+    resource = {"group": request.group, "version": request.version, "resource": request.resource}
+    described: dict[str, Any] = {
+        "kind": kind,
+        "requestKind": kind,
+        "resource": resource,
+        "requestResource": resource,
+        "name": thing.meta.name,
+        "operation": "CREATE",
+        "dryRun": False,
+    }
+    return described | ({"namespace": request.namespace} if request.namespace else {})
+
+
+@dataclass
+class _Evaluation:
+    """One policy on one object with one param."""
+
+    policy: _Policy
+    values: dict[str, Any]
+    request: Request
+    #: Variables that were computed: their value is in `values`, or why there is none is here.
+    failed: dict[str, CelFailure | _Unknown] = field(default_factory=dict)
+    done: set[str] = field(default_factory=set)
+
+    def decision(self) -> _Decision | None:
+        """Return the decision of the validations; None if a match condition keeps the policy from this object."""
+        is_met = self._match_conditions()
+        if is_met is False or (isinstance(is_met, _Decision) and is_met.result is AdmissionResult.ERROR):
+            return is_met or None
+        decisions = [self._validated(i, v) for i, v in enumerate(self.policy.spec.validations or ())]
+        refusing = {AdmissionResult.DENIED} if self.ignores_errors else {AdmissionResult.DENIED, AdmissionResult.ERROR}
+        ranks: tuple[set[AdmissionResult], ...] = (refusing, {AdmissionResult.UNKNOWN}, {AdmissionResult.ERROR})
+        decided = next((d for rank in ranks for d in decisions if d.result in rank), None)
+        if decided is None:
+            return _Decision(AdmissionResult.ALLOWED)
+        return is_met if isinstance(is_met, _Decision) else decided
+
+    @property
+    def ignores_errors(self) -> bool:
+        """Whether what breaks lets the object through."""
+        return self.policy.spec.failure_policy == "Ignore"
+
+    def _match_conditions(self) -> bool | _Decision:
+        """Tell whether the conditions are met: one that is false outweighs others that break or are not known."""
+        broken: list[_Decision] = []
+        for index, condition in enumerate(self.policy.spec.match_conditions or ()):
+            value = self._value(condition.expression)
+            if value is False:
+                return False
+            if value is not True:
+                broken.append(_undecided(value, condition.expression, f"spec.matchConditions[{index}].expression"))
+        unknown = [d for d in broken if d.result is AdmissionResult.UNKNOWN]
+        if unknown or not broken:
+            return unknown[0] if unknown else True
+        return False if self.ignores_errors else broken[0]
+
+    def _validated(self, index: int, validation: Validation) -> _Decision:
+        value = self._value(validation.expression)
+        path = f"spec.validations[{index}].expression"
+        if value is True:
+            return _Decision(AdmissionResult.ALLOWED)
+        if value is False:
+            expression = validation.expression.strip()
+            message = self._message(validation) or validation.message.strip() or f"failed expression: {expression}"
+            return _Decision(AdmissionResult.DENIED, message, expression, path, validation.reason)
+        return _undecided(value, validation.expression, path)
+
+    def _message(self, validation: Validation) -> str:
+        """Return what messageExpression gives, empty if the API server would not use it."""
+        if not validation.message_expression:
+            return ""
+        value = self._value(validation.message_expression)
+        message = value.strip() if isinstance(value, str) else ""
+        return "" if "\n" in message or len(message.encode()) > _MAX_MESSAGE_BYTES else message
+
+    def _value(self, text: str) -> Any | CelFailure | _Unknown:
+        """Evaluate an expression of the policy; its variables first, each once and only if something reads it."""
+        return self._evaluated(text, list(self.policy.variables))
+
+    def _evaluated(self, text: str, variables: Sequence[str]) -> Any | CelFailure | _Unknown:
+        text = self._with_optionals(text, variables)
+        reads = [name for name in variables if re.search(rf"\bvariables\s*\.\s*{re.escape(name)}\b", text)]
+        for name in reads:
+            self._compute(name)
+        names = self.policy.all_names(variables)
+        try:
+            expression = compile_expression(text, names)
+        except PolicyError as error:
+            return _Unknown(f"does not compile here: {error}")
+        unknown = _unknowable(text, self.request)
+        if unknown:
+            return _Unknown(unknown)
+        value = evaluate_expression(expression, activation(names, self.values))
+        if isinstance(value, CelFailure):
+            return self._cause(text, value, [self.failed[name] for name in reads if name in self.failed])
+        return value
+
+    def _cause(self, text: str, failure: CelFailure, failed: Sequence[CelFailure | _Unknown]) -> CelFailure | _Unknown:
+        """Say why an expression failed.
+
+        Which of several causes the engine met first is its own business: it is unknown if one of them could be.
+        """
+        doubts = [f for f in failed if isinstance(f, _Unknown)]
+        if _may_be_unknown(text):
+            doubts.append(_Unknown("depends on who asks, which an audit does not know"))
+        if "namespaceObject" in text and "namespaceObject" not in self.values:
+            doubts.append(_Unknown(f"namespace {self.request.namespace} is not known"))
+        return [*doubts, *failed, failure][0]
+
+    def _compute(self, name: str) -> None:
+        if name in self.done:
+            return
+        self.done.add(name)
+        earlier = list(self.policy.variables)[: list(self.policy.variables).index(name)]
+        value = self._evaluated(self.policy.variables[name].expression, earlier)
+        if isinstance(value, (CelFailure, _Unknown)):
+            self.failed[name] = value
+        else:
+            self.values[f"variables.{name}"] = value
+
+    def _with_optionals(self, text: str, variables: Sequence[str]) -> str:
+        """Write variables that are optionals out: the engine cannot take an optional back as a value."""
+        for position, name in reversed(list(enumerate(variables))):
+            variable = self.policy.variables[name]
+            pattern = re.compile(rf"({_STRING_LITERAL})|\bvariables\s*\.\s*{re.escape(name)}\b")
+            if pattern.search(text) and _is_optional(variable, self.policy.all_names(variables[:position])):
+                text = pattern.sub(partial(_written_out, variable.expression), text)
+        return text
+
+
+def _written_out(expression: str, found: re.Match[str]) -> str:
+    return found[1] or f"({expression})"
+
+
+def _is_optional(variable: NamedExpression, names: tuple[str, ...]) -> bool:
+    try:
+        return is_optional(compile_expression(variable.expression, names))
+    except PolicyError:
+        return False
+
+
+def _undecided(value: Any, expression: str, path: str) -> _Decision:
+    match value:
+        case _Unknown(reason):
+            return _Decision(AdmissionResult.UNKNOWN, reason, expression.strip(), path)
+        case CelFailure(reason):
+            message = f"expression '{expression}' resulted in error: {reason}"
+            return _Decision(AdmissionResult.ERROR, message, expression.strip(), path)
+        case _:
+            message = f"must evaluate to bool but got {type(value).__name__}"
+            return _Decision(AdmissionResult.ERROR, message, expression.strip(), path)
+
+
+def _without_literals(text: str) -> str:
+    return re.sub(_STRING_LITERAL, "''", text)
+
+
+def _unknowable(text: str, request: Request) -> str:
+    """Say why an expression could evaluate to something wrong here, empty if it cannot.
+
+    A field that is left out makes `request.userInfo` an error, which is what is wanted; but `has()` and optional
+    access would take it for absent.
+    """
+    code = _without_literals(text)
+    if request.object.group_kind == SECRETS.group_kind and re.search(r"\bobject\b(?!\s*\.\s*(metadata|type)\b)", code):
+        return "the contents of Secrets are never read"
+    if re.search(r"\brequest\b(?!\s*\.\s*\w)", code):
+        return "looks at the request as a whole, which an audit does not know"
+    if any(re.search(rf"\bhas\s*\(\s*request\s*\.\s*{name}\s*\)", code) for name in _UNKNOWN_REQUEST_FIELDS):
+        return "depends on who asks, which an audit does not know"
+    return ""
+
+
+def _may_be_unknown(text: str) -> bool:
+    code = _without_literals(text)
+    return any(re.search(rf"\brequest\s*\.\s*{name}\b", code) for name in _UNKNOWN_REQUEST_FIELDS)
