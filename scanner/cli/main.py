@@ -1,4 +1,8 @@
-"""Chooses the command. Only the chosen command's module is imported, so that a scan never pays for the service."""
+"""Chooses the command. Only the chosen command's module is imported, so that a scan never pays for the service.
+
+Each module has `register(parser)`, which adds its arguments and sets `run`, the function that takes what was parsed and
+returns the exit status.
+"""
 
 import argparse
 import importlib
@@ -6,6 +10,7 @@ import os
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import NoReturn
 
 from scanner.cli.status import ExitStatus
 from scanner.errors import ScannerError
@@ -50,17 +55,19 @@ def main(argv: Sequence[str] | None = None) -> int:
     return status
 
 
+class _Parser(argparse.ArgumentParser):
+    """Complains in one line, as every other error here does."""
+
+    def error(self, message: str) -> NoReturn:
+        self.exit(ExitStatus.BAD_INPUT, f"{self.prog}: {message}; see {self.prog} --help\n")
+
+
 def _parser(arguments: Sequence[str]) -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="plimsoll", description="Security posture and migration readiness of a Kubernetes cluster."
-    )
+    parser = _Parser(prog="plimsoll", description="Security posture and migration readiness of a Kubernetes cluster.")
     commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
     chosen = next((word for word in arguments if not word.startswith("-")), None)
     for name, command in COMMANDS.items():
         sub = commands.add_parser(name, help=command.help, description=command.help)
         if name == chosen:
-            module = importlib.import_module(command.module)
-            module.register(sub)
-            if not sub.get_default("run"):
-                sub.set_defaults(run=module.run)
+            importlib.import_module(command.module).register(sub)
     return parser

@@ -26,6 +26,7 @@ def register(parser: argparse.ArgumentParser) -> None:
         help="exit with 1 if there is a finding of this severity or worse (low, medium, high, critical)",
     )
     parser.add_argument("--all-outcomes", action="store_true", help="list what passed too")
+    parser.set_defaults(run=run)
 
 
 def register_selection(parser: argparse.ArgumentParser) -> None:
@@ -39,7 +40,9 @@ def run(arguments: argparse.Namespace) -> int:
     from scanner.policy.evaluate import evaluate
     from scanner.policy.load import builtin_policies_root, load_policies
 
-    policies = load_policies(builtin_policies_root(), only=tuple(arguments.policies), skip=tuple(arguments.skip))
+    policies = load_policies(
+        builtin_policies_root(), only=tuple(arguments.policies) or ("*",), skip=tuple(arguments.skip)
+    )
     started = now()
     with progress_bar("Scanning") as progress:
         snapshot = read_snapshot(arguments, started, progress)

@@ -18,6 +18,7 @@ def register(parser: argparse.ArgumentParser) -> None:
         action="store_true",
         help="without a kubeconfig, and outside of a cluster, serve the bundled example cluster",
     )
+    parser.set_defaults(run=run)
 
 
 def run(arguments: argparse.Namespace) -> int:

@@ -15,6 +15,7 @@ def register(parser: argparse.ArgumentParser) -> None:
     """Add the arguments."""
     register_sources(parser)
     parser.add_argument("-o", "--output", required=True, type=Path, metavar="FILE", help="where to save it")
+    parser.set_defaults(run=run)
 
 
 def run(arguments: argparse.Namespace) -> int:

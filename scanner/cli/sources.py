@@ -1,6 +1,7 @@
 """Where a command reads objects from: a cluster, manifests, or a saved snapshot; the same for every command."""
 
 import argparse
+import contextlib
 import datetime as dt
 import sys
 from collections.abc import Callable
@@ -71,13 +72,13 @@ def _manifests(arguments: argparse.Namespace, now: dt.datetime, progress: Progre
 
 
 def _live(arguments: argparse.Namespace, now: dt.datetime, progress: Progress | None) -> Snapshot:
-    from scanner.cluster.client import connect
     from scanner.cluster.collect import collect
+    from scanner.cluster.connect import cluster_name, connect
 
-    with connect(kubeconfig=arguments.kubeconfig, context=arguments.context) as connection:
+    with contextlib.closing(connect(arguments.kubeconfig or "", arguments.context or "")) as client:
         return collect(
-            connection,
-            cluster=ClusterName(arguments.cluster_name or connection.cluster_name),
+            client,
+            cluster=cluster_name(client, arguments.cluster_name or ""),
             now=now,
             namespaces=tuple(arguments.namespaces),
             read_secrets=arguments.read_secrets,

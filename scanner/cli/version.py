@@ -8,7 +8,7 @@ from scanner.version import VERSION
 
 def register(parser: argparse.ArgumentParser) -> None:
     """Take no arguments."""
-    del parser
+    parser.set_defaults(run=run)
 
 
 def run(arguments: argparse.Namespace) -> int:

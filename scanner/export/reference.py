@@ -25,6 +25,22 @@ def policy_text(policy: Policy) -> str:
     return "\n\n".join(part for part in parts if part)
 
 
+def described(policy: Policy) -> dict[str, object]:
+    """Return a policy as JSON values, in the words of its file."""
+    return {
+        "id": policy.id,
+        "title": policy.title,
+        "severity": policy.severity,
+        "confidence": policy.confidence,
+        "rationale": policy.rationale.strip(),
+        "remediation": policy.remediation.strip(),
+        "frameworks": policy.frameworks,
+        "sources": policy.sources,
+        **({"for": policy.subject, "forbid": policy.forbid} if policy.forbid else {}),
+        **({"ask": policy.ask, "with": policy.arguments} if policy.ask else {}),
+    }
+
+
 def policy_reference(policies: Iterable[Policy]) -> str:
     """Return the reference of all policies in Markdown, by area."""
     ordered = sorted(policies, key=lambda policy: policy.id)
