@@ -12,6 +12,8 @@ import pytest
 from tests import services
 from tests.services import ControlPlane
 
+pytest_plugins = ["tests.databases"]
+
 #: Set in CI: there a real service that is missing is a failure, not a skip.
 IN_CI = bool(os.environ.get("CI"))
 

@@ -40,7 +40,7 @@ class Receiver:
     def __init__(self, *answers: Answer) -> None:
         self.requests: list[Received] = []
         self._answers = list(answers)
-        self._lock = threading.Lock()
+        self._arrived = threading.Condition()
         self.stopped = threading.Event()
         self._server = _Server(("127.0.0.1", 0), _Handler)
         self._server.receiver = self
@@ -53,9 +53,15 @@ class Receiver:
 
     def take(self, request: Received) -> Answer:
         """Keep a request and choose its answer."""
-        with self._lock:
+        with self._arrived:
             self.requests.append(request)
+            self._arrived.notify_all()
             return self._answers.pop(0) if self._answers else Answer()
+
+    def wait_for(self, requests: int, timeout_seconds: float = 30.0) -> bool:
+        """Wait until so many requests have come; tell whether they have."""
+        with self._arrived:
+            return self._arrived.wait_for(lambda: len(self.requests) >= requests, timeout_seconds)
 
     def start(self) -> None:
         """Listen."""
