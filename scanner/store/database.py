@@ -114,7 +114,7 @@ def reading(engine: Engine) -> Iterator[Session]:
     """Open a transaction that reads: everything in it comes from one moment, and its rows stay usable after it."""
     options = {"isolation_level": "REPEATABLE READ", "postgresql_readonly": True} if _is_postgresql(engine) else {}
     with (
-        _translated(),
+        _translated(engine),
         engine.connect().execution_options(**options) as connection,
         connection.begin(),
         Session(bind=connection, expire_on_commit=False, autoflush=False) as session,
@@ -125,7 +125,7 @@ def reading(engine: Engine) -> Iterator[Session]:
 @contextlib.contextmanager
 def writing(engine: Engine) -> Iterator[Connection]:
     """Open a transaction that writes: whole if the block ends, nothing of it otherwise."""
-    with _translated(), engine.connect().execution_options(**{_WRITES: True}) as connection, connection.begin():
+    with _translated(engine), engine.connect().execution_options(**{_WRITES: True}) as connection, connection.begin():
         if _is_postgresql(engine):
             _set_local(connection, "statement_timeout", WRITE_TIMEOUT)
         yield connection
@@ -143,18 +143,20 @@ def _set_local(connection: Connection, name: str, value: dt.timedelta) -> None:
 
 
 @contextlib.contextmanager
-def _translated() -> Iterator[None]:
+def _translated(engine: Engine) -> Iterator[None]:
     """Turn the errors of SQLAlchemy and the drivers into ours: one line, without the URL and its password."""
     try:
         yield
     except (exc.DBAPIError, psycopg.Error, sqlite3.Error) as error:
-        raise _store_error(error.orig if isinstance(error, exc.DBAPIError) else error) from error
+        raise _store_error(error.orig if isinstance(error, exc.DBAPIError) else error, engine) from error
     except exc.TimeoutError as error:
         raise StoreError("the database is busy: every connection of the pool is in use") from error
 
 
-def _store_error(error: BaseException | None) -> StoreError:
+def _store_error(error: BaseException | None, engine: Engine) -> StoreError:
     line = next((line.strip() for line in str(error).splitlines() if line.strip()), type(error).__name__)
+    if isinstance(error, sqlite3.OperationalError) and error.sqlite_errorcode == sqlite3.SQLITE_CANTOPEN:
+        return StoreUnreachableError(f"the database file {engine.url.database} cannot be opened")
     # PostgreSQL gives what it refuses a code; what has none did not come from it.
     unreachable = isinstance(error, psycopg.OperationalError | psycopg.InterfaceError) and (
         not error.sqlstate or (error.sqlstate[:2] in {"08", "57"} and error.sqlstate != "57014")
@@ -212,7 +214,7 @@ def require_head(engine: Engine) -> None:
         StoreError: It cannot be asked.
     """
     expected = set(ScriptDirectory.from_config(_config()).get_heads())
-    with _translated(), engine.connect() as connection:
+    with _translated(engine), engine.connect() as connection:
         found = set(MigrationContext.configure(connection).get_current_heads())
     if not found:
         raise SchemaError("the database is empty: run `plimsoll db upgrade`")

@@ -1,0 +1,1 @@
+"""Claims about use cases, on real databases."""

@@ -1,0 +1,1 @@
+"""Claims about the store, each on SQLite and on PostgreSQL."""
