@@ -126,3 +126,64 @@ def cel_policy(policy_id: str = "pods/privileged-container", **fields: Any) -> P
         "forbid": "container.?securityContext.?privileged.orValue(false)",
     }
     return Policy(**defaults | fields)
+
+
+def container(name: str = "app", **fields: Any) -> dict[str, Any]:
+    """Make a container: `container(env=[...])`."""
+    return {"name": name, "image": f"registry.example.com/shop/{name}:1.0.0"} | fields
+
+
+def workload(
+    name: str = "cart",
+    *containers: Mapping[str, Any],
+    kind: str = "Deployment",
+    namespace: str = "shop",
+    labels: Mapping[str, str] | None = None,
+    annotations: Mapping[str, str] | None = None,
+    **pod_spec: Any,
+) -> dict[str, Any]:
+    """Make a Deployment, StatefulSet, DaemonSet or Job whose pods are labelled `app: <name>`."""
+    metadata = {"labels": dict(labels) if labels is not None else {"app": name}, "annotations": dict(annotations or {})}
+    spec = {"template": {"metadata": metadata, "spec": {"containers": [*containers] or [container()]} | pod_spec}}
+    api_version = "batch/v1" if kind == "Job" else "apps/v1"
+    return {
+        "apiVersion": api_version,
+        "kind": kind,
+        "metadata": {"name": name, "namespace": namespace},
+        "spec": spec,
+    }
+
+
+def pod(  # noqa: PLR0913 - each argument is one fact that some claim is about
+    name: str,
+    *containers: Mapping[str, Any],
+    namespace: str = "shop",
+    labels: Mapping[str, str] | None = None,
+    owner: str = "",
+    phase: str = "Running",
+    annotations: Mapping[str, str] | None = None,
+    **pod_spec: Any,
+) -> dict[str, Any]:
+    """Make a pod, owned by a workload in words if wanted: `pod("cart-0", owner="StatefulSet cart")`."""
+    metadata: dict[str, Any] = {"name": name, "namespace": namespace, "labels": dict(labels or {})}
+    if annotations:
+        metadata["annotations"] = dict(annotations)
+    if owner:
+        owner_kind, _, owner_name = owner.partition(" ")
+        api_version = "batch/v1" if owner_kind == "Job" else "apps/v1"
+        reference = {"apiVersion": api_version, "kind": owner_kind, "name": owner_name, "uid": "1", "controller": True}
+        metadata["ownerReferences"] = [reference]
+    spec = {"containers": [*containers] or [container()]} | pod_spec
+    return {"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": spec, "status": {"phase": phase}}
+
+
+def network_policy(
+    name: str = "policy", selector: Mapping[str, Any] | None = None, *, namespace: str = "shop", **spec: Any
+) -> dict[str, Any]:
+    """Make a NetworkPolicy: `network_policy("deny", {}, policyTypes=["Ingress"])`."""
+    return {
+        "apiVersion": "networking.k8s.io/v1",
+        "kind": "NetworkPolicy",
+        "metadata": {"name": name, "namespace": namespace},
+        "spec": {"podSelector": dict(selector or {})} | spec,
+    }

@@ -1,0 +1,1 @@
+"""Tests of what NetworkPolicies, Services and Ingresses come to."""

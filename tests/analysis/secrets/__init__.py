@@ -1,0 +1,1 @@
+"""Tests of where Secrets, tokens and credentials are."""
