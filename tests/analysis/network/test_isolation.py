@@ -288,7 +288,7 @@ def test_the_order_of_objects_changes_no_answer(
 ) -> None:
     """Shuffling a snapshot gives the same answers, evidence included."""
     objects = [*workloads, *policies]
-    shuffled = random.Random(seed).sample(objects, len(objects))  # noqa: S311 - an order, not a secret
+    shuffled = random.Random(seed).sample(objects, len(objects))
     one, other = (
         list(workloads_without_isolation(snapshot(*o), now=NOW, direction=direction)) for o in (objects, shuffled)
     )
