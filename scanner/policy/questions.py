@@ -12,6 +12,7 @@ from scanner.analysis.rbac import grants
 from scanner.analysis.rbac.dangling import dangling_bindings
 from scanner.analysis.rbac.rights import subjects_who_can
 from scanner.analysis.rbac.subjects import RBAC_READS, SERVICE_ACCOUNT
+from scanner.analysis.readiness import autoscaling, disruption, placement, resources, scale, serving
 from scanner.analysis.secrets import literals, references, tokens
 from scanner.model.answer import Answer
 from scanner.model.refs import GroupKind
@@ -46,6 +47,33 @@ QUESTIONS: Mapping[str, Question] = {
     ),
     "rbac.subjects_who_can": Question(ask=subjects_who_can, reads=RBAC_READS),
     "rbac.subjects_with_wildcards": Question(ask=grants.subjects_with_wildcards, reads=RBAC_READS),
+    "readiness.autoscalers_that_cannot_scale": Question(
+        ask=autoscaling.autoscalers_that_cannot_scale, reads=(scale.AUTOSCALER, resources.LIMIT_RANGE, *_WORKLOADS)
+    ),
+    "readiness.budgets_that_block_drains": Question(
+        ask=disruption.budgets_that_block_drains, reads=(disruption.BUDGET, scale.AUTOSCALER, *_WORKLOADS)
+    ),
+    "readiness.containers_without": Question(
+        ask=resources.containers_without, reads=(resources.LIMIT_RANGE, *_WORKLOADS)
+    ),
+    "readiness.overlapping_budgets": Question(
+        ask=disruption.overlapping_budgets, reads=(disruption.BUDGET, *_WORKLOADS)
+    ),
+    "readiness.replicas_sharing_exclusive_volume": Question(
+        ask=placement.replicas_sharing_exclusive_volume, reads=(placement.CLAIM, scale.AUTOSCALER, *_WORKLOADS)
+    ),
+    "readiness.replicated_without_budget": Question(
+        ask=disruption.replicated_without_budget, reads=(disruption.BUDGET, scale.AUTOSCALER, *_WORKLOADS)
+    ),
+    "readiness.replicated_without_spread": Question(
+        ask=placement.replicated_without_spread, reads=(scale.AUTOSCALER, *_WORKLOADS)
+    ),
+    "readiness.serving_without_readiness_probe": Question(
+        ask=serving.serving_without_readiness_probe, reads=(serving.SERVICE, *_WORKLOADS)
+    ),
+    "readiness.single_replica": Question(
+        ask=serving.single_replica, reads=(serving.SERVICE, scale.AUTOSCALER, *_WORKLOADS)
+    ),
     "secrets.default_accounts": Question(ask=tokens.default_accounts, reads=tokens.READS),
     "secrets.legacy_tokens": Question(ask=references.legacy_tokens, reads=(references.SECRET,)),
     "secrets.literal_commands": Question(ask=literals.literal_commands, reads=literals.READS),

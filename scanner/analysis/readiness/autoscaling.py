@@ -1,0 +1,99 @@
+"""HorizontalPodAutoscalers that can never do their work."""
+
+import datetime as dt
+from collections.abc import Iterator
+
+import msgspec
+
+from scanner.analysis.readiness.doubt import doubted
+from scanner.analysis.readiness.resources import LIMIT_RANGE, has, lasting_containers
+from scanner.analysis.readiness.scale import AUTOSCALER, SCALED
+from scanner.model.answer import Answer
+from scanner.model.availability import (
+    AutoscalerBody,
+    AutoscalerSpec,
+    Metric,
+    MetricTarget,
+    ResourceMetric,
+    ScaleTarget,
+)
+from scanner.model.finding import Fact, Outcome
+from scanner.model.objects import KubeObject
+from scanner.model.refs import ObjectRef
+from scanner.model.resources import BY_KIND
+from scanner.model.snapshot import Snapshot, SourceKind
+from scanner.model.workload import Workload
+
+#: Where metrics that autoscaling/v1 has no field for are kept; with it, a missing CPU target is none.
+_V1_METRICS = "autoscaling.alpha.kubernetes.io/metrics"
+
+
+#: What an autoscaler without any metric gets from the API server: 80 % of the requested CPU.
+_DEFAULT_METRIC = Metric(resource=ResourceMetric(name="cpu", target=MetricTarget("Utilization")))
+
+
+def autoscalers_that_cannot_scale(snapshot: Snapshot, *, now: dt.datetime) -> Iterator[Answer]:
+    """Tell which autoscalers scale nothing, or measure the use of a resource that a container does not request.
+
+    In manifests a target that is not there may be elsewhere, and a target of a kind that no scan reads may exist too:
+    both are unknown.
+    """
+    del now  # nothing here depends on the time
+    workloads = {(w.ref.group_kind, w.ref.namespace, w.ref.name): w for w in snapshot.workloads}
+    for autoscaler in snapshot.of(*AUTOSCALER):
+        spec = autoscaler.decode(AutoscalerBody).spec
+        target = spec.scale_target_ref
+        workload = workloads.get((target.group_kind, autoscaler.meta.namespace, target.name))
+        if workload is not None:
+            yield doubted(_judge(snapshot, autoscaler, spec, workload), snapshot, LIMIT_RANGE)
+        else:
+            yield _without_target(snapshot, autoscaler.ref, target)
+
+
+def _without_target(snapshot: Snapshot, autoscaler: ObjectRef, target: ScaleTarget) -> Answer:
+    name = f"{target.kind} {autoscaler.namespace}/{target.name}"
+    missing = snapshot.inconclusive((target.group_kind,), autoscaler.namespace)
+    if target.group_kind in SCALED and snapshot.source is SourceKind.LIVE and not missing:
+        return Answer(
+            resource=autoscaler,
+            outcome=Outcome.FAIL,
+            message=f"{name} does not exist",
+            evidence=(Fact(path="spec.scaleTargetRef", value=msgspec.to_builtins(target)),),
+        )
+    known = BY_KIND.get(target.group_kind)
+    return Answer(
+        resource=autoscaler,
+        outcome=Outcome.UNKNOWN,
+        message=f"{name} was not seen",
+        missing=(f"list {known.name if known else target.group_kind}",),
+    )
+
+
+def _judge(snapshot: Snapshot, autoscaler: KubeObject, spec: AutoscalerSpec, workload: Workload) -> Answer:
+    lacking = [
+        Fact(path=f"{c.path}.resources.requests.{measured.name}", container=c.name, object=workload.ref)
+        for measured in _utilizations(autoscaler, spec)
+        for c in lasting_containers(workload.template)
+        if not measured.container or c.name == measured.container
+        if not has(snapshot, workload.template, c, "requests", measured.name)
+    ]
+    if not lacking:
+        return Answer(resource=autoscaler.ref, outcome=Outcome.PASS, message="can measure its target")
+    names = ", ".join(sorted({fact.container for fact in lacking}))
+    return Answer(
+        resource=autoscaler.ref,
+        outcome=Outcome.FAIL,
+        message=f"measures the use of what {names} of {workload.ref} does not request",
+        evidence=tuple(lacking),
+    )
+
+
+def _utilizations(autoscaler: KubeObject, spec: AutoscalerSpec) -> Iterator[ResourceMetric]:
+    """Yield the metrics that are a share of what containers request."""
+    metrics = spec.metrics or ()
+    if spec.target_cpu is not None or not (metrics or _V1_METRICS in (autoscaler.meta.annotations or {})):
+        metrics = (*metrics, _DEFAULT_METRIC)
+    for metric in metrics:
+        measured = metric.resource or metric.container_resource
+        if measured is not None and measured.target.type == "Utilization":
+            yield measured

@@ -1,0 +1,126 @@
+"""Services and the workloads behind them: what traffic meets when a pod starts, or is gone."""
+
+import datetime as dt
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+from scanner.analysis.readiness.doubt import doubted
+from scanner.analysis.readiness.scale import AUTOSCALER, scale_of
+from scanner.model.answer import Answer
+from scanner.model.finding import Fact, Outcome
+from scanner.model.network import ServiceBody, ServicePort, ServiceSpec
+from scanner.model.refs import GroupKind, ObjectRef
+from scanner.model.snapshot import Snapshot
+from scanner.model.workload import Container, ContainerRole, Workload
+
+SERVICE = GroupKind("", "Service")
+_DEPLOYMENT = GroupKind("apps", "Deployment")
+
+
+@dataclass(frozen=True, slots=True)
+class Service:
+    """A Service that selects pods."""
+
+    ref: ObjectRef
+    spec: ServiceSpec
+
+    @property
+    def fact(self) -> Fact:
+        """The selector, as evidence."""
+        return Fact(path="spec.selector", value=self.spec.selector, object=self.ref)
+
+
+def services_by_namespace(snapshot: Snapshot) -> Mapping[str, Sequence[Service]]:
+    """Return the Services that select pods, by namespace; one without a selector, or that is an alias, selects none."""
+    found: dict[str, list[Service]] = defaultdict(list)
+    for service in snapshot.of(*SERVICE):
+        spec = service.decode(ServiceBody).spec
+        if spec.selector and spec.type != "ExternalName":
+            found[service.meta.namespace].append(Service(service.ref, spec))
+    return found
+
+
+def services_before(snapshot: Snapshot, workload: Workload) -> tuple[Service, ...]:
+    """Return the Services that send traffic to the pods of a workload."""
+    labels = workload.template.labels
+    return tuple(
+        service
+        for service in snapshot.derive(services_by_namespace).get(workload.ref.namespace, ())
+        if all(labels.get(key) == value for key, value in (service.spec.selector or {}).items())
+    )
+
+
+def serving_without_readiness_probe(snapshot: Snapshot, *, now: dt.datetime) -> Iterator[Answer]:
+    """Tell which workloads get traffic from a Service although no readiness probe says that they can take it.
+
+    A Service is served by the containers that declare its target ports, else by all; one of them must have a probe.
+    Pods that run to an end are left out, and Services that ask for pods that are not ready.
+    """
+    del now  # nothing here depends on the time
+    return (_readiness(snapshot, workload) for workload in snapshot.workloads)
+
+
+def single_replica(snapshot: Snapshot, *, now: dt.datetime) -> Iterator[Answer]:
+    """Tell which Deployments behind a Service run one pod, or may be scaled down to one.
+
+    Only Deployments: what a StatefulSet runs can seldom be doubled by a number.
+    """
+    del now  # nothing here depends on the time
+    return (
+        doubted(_single(snapshot, w), snapshot, AUTOSCALER)
+        for w in snapshot.workloads
+        if w.ref.group_kind == _DEPLOYMENT
+    )
+
+
+def _readiness(snapshot: Snapshot, workload: Workload) -> Answer:
+    if workload.template.spec.get("restartPolicy", "Always") != "Always":
+        return _passed(workload, "its pods run to an end")
+    services = [s for s in services_before(snapshot, workload) if not s.spec.publish_not_ready_addresses]
+    unprobed = [(service, containers) for service in services if (containers := _unprobed(service, workload))]
+    if not unprobed:
+        return _passed(workload, "no Service sends traffic here without a probe" if services else "no Service")
+    probes = (Fact(path=f"{c.path}.readinessProbe", container=c.name) for _, found in unprobed for c in found)
+    names = ", ".join(sorted(service.ref.name for service, _ in unprobed))
+    return Answer(
+        resource=workload.ref,
+        outcome=Outcome.FAIL,
+        message=f"Service {names} sends traffic to pods that no readiness probe has found ready",
+        evidence=(*probes, *(service.fact for service, _ in unprobed)),
+    )
+
+
+def _unprobed(service: Service, workload: Workload) -> tuple[Container, ...]:
+    """Return the containers that serve a Service, if none of them has a readiness probe."""
+    running = [c for c in workload.template.containers if c.role in {ContainerRole.REGULAR, ContainerRole.SIDECAR}]
+    declaring = [c for c in running if any(_declares(c, port) for port in service.spec.ports or ())]
+    serving = declaring or running
+    if any(c.spec.get("readinessProbe") for c in serving):
+        return ()
+    return tuple(declaring or (c for c in running if c.role is ContainerRole.REGULAR))
+
+
+def _declares(container: Container, port: ServicePort) -> bool:
+    """Tell whether a container lists the port that a Service's port leads to, by number or name."""
+    target = port.target_port or port.port
+    return any(target in {p.get("containerPort"), p.get("name")} for p in container.spec.get("ports") or ())
+
+
+def _single(snapshot: Snapshot, workload: Workload) -> Answer:
+    scale = scale_of(snapshot, workload)
+    services = services_before(snapshot, workload)
+    if scale is None or scale.fewest != 1 or not services:
+        return _passed(workload, "runs more than one pod, or none, or serves nothing")
+    names = ", ".join(service.ref.name for service in services)
+    fewest = "may be scaled down to a single pod" if scale.most > 1 else "rests on a single pod"
+    return Answer(
+        resource=workload.ref,
+        outcome=Outcome.FAIL,
+        message=f"Service {names} {fewest}",
+        evidence=(scale.fact, *(service.fact for service in services)),
+    )
+
+
+def _passed(workload: Workload, message: str) -> Answer:
+    return Answer(resource=workload.ref, outcome=Outcome.PASS, message=message)
