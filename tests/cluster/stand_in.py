@@ -78,13 +78,13 @@ class StandIn:
         """Return the requests for a path."""
         return [r for r in self.requests if r.path == path]
 
-    def client(self, **limits: Any) -> Client:
+    def client(self, *, cluster: str = "stand-in", **limits: Any) -> Client:
         """Return a client of this server that notes its waits instead of waiting."""
         from kubernetes.client import Configuration  # noqa: PLC0415 - slow to import
 
         def load() -> Access:
             configuration = Configuration(host=self.url, api_key={"BearerToken": TOKEN})
-            return Access(configuration, "stand-in", "")
+            return Access(configuration, cluster, "")
 
         return Client(load, limits=Limits(**limits), wait=self.waits.append)
 
