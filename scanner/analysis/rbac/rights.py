@@ -24,6 +24,8 @@ from scanner.model.snapshot import Snapshot
 
 #: Who holds a right in kube-system reaches the cluster's own controllers: no better than everywhere.
 CONTROL_NAMESPACE = "kube-system"
+#: Asked in the rules' own words: only a rule that says so grants the verb `*` on `*`.
+_EVERYTHING = Request(verb="*", group="*", resource="*")
 
 
 class Way(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -64,7 +66,7 @@ class _Hold:
     chain: Chain
 
 
-#: Who holds a right, by subject and scope (empty: the whole cluster).
+#: Who has a way, by subject and scope (empty: the whole cluster).
 _Holds = Mapping[Subject, Mapping[str, Sequence[_Hold]]]
 
 
@@ -73,38 +75,38 @@ def subjects_who_can(
     *,
     now: dt.datetime,  # noqa: ARG001 - every question takes it
     any_of: Sequence[Mapping[str, Any]] = (),
-    all_of: Sequence[Sequence[Mapping[str, Any]]] = (),
+    together: Sequence[Sequence[Mapping[str, Any]]] = (),
     in_namespace: str = "",
 ) -> Iterator[Answer]:
-    """Judge every subject: fail if it can do any of these, or at least one of each of those, in some place.
+    """Judge every subject: fail if it has one of these ways, or all ways of one of these lists in some place.
 
-    `any_of` lists `Way`s; `all_of` lists rights that are needed together, each as a list of `Way`s. `in_namespace` is
-    the severity where it holds in single namespaces alone, kube-system not among them.
+    `any_of` lists `Way`s that suffice alone; `together` lists lists of `Way`s that yield something only together.
+    `in_namespace` is the severity where it holds in single namespaces alone, kube-system not among them.
     """
-    rights = [msgspec.convert(right, tuple[Way, ...]) for right in (all_of or (any_of,))]
+    wanted = msgspec.convert([[way] for way in any_of] + [list(ways) for ways in together], list[list[Way]])
     index = authorizer_of(snapshot).index
-    held = [_holds(index, right, snapshot.server_version) for right in rights]
+    held = [
+        [_holds(index, way) for way in ways]
+        for ways in wanted
+        if all(w.works_in(snapshot.server_version) for w in ways)
+    ]
     narrow = Severity(in_namespace) if in_namespace else None
     for subject in judged_subjects(snapshot):
-        yield _judged(snapshot, subject, _satisfied(held, subject), narrow)
+        yield _judged(snapshot, subject, _joined(_satisfied(ways, subject) for ways in held), narrow)
 
 
-def _holds(index: Index, right: Iterable[Way], server_version: str) -> _Holds:
+def _holds(index: Index, way: Way) -> _Holds:
     found: dict[Subject, dict[str, list[_Hold]]] = {}
-    for way in right:
-        if not way.works_in(server_version):
-            continue
-        for request in way.requests():
-            for subject, chain in index.chains(request, ("",) if way.cluster_scoped else None):
-                found.setdefault(subject, {}).setdefault(chain.namespace, []).append(_Hold(request, chain))
+    for request in way.requests():
+        for subject, chain in index.chains(request, ("",) if way.cluster_scoped else None):
+            if request.name and not chain.rule.resource_names:
+                continue  # the request for all names has found it
+            found.setdefault(subject, {}).setdefault(chain.namespace, []).append(_Hold(request, chain))
     return found
 
 
 def _satisfied(held: Sequence[_Holds], subject: Subject) -> Mapping[str, Sequence[_Hold]]:
-    """Return the scopes in which a subject holds all rights and brings in a part itself, with what grants them.
-
-    If it does so in the whole cluster, single namespaces add nothing.
-    """
+    """Return the scopes in which a subject holds all of these and brings in a part itself, with what grants them."""
     own = [holds.get(subject, {}) for holds in held]
     if not any(own):
         return {}
@@ -117,14 +119,21 @@ def _satisfied(held: Sequence[_Holds], subject: Subject) -> Mapping[str, Sequenc
         parts = [part or _in_scope(theirs, scope) for part, theirs in zip(mine, given, strict=True)]
         if any(mine) and all(parts):
             found[scope] = list(itertools.chain(*parts))
-        if "" in found:
-            break
     return found
 
 
 def _in_scope(holders: Iterable[Mapping[str, Sequence[_Hold]]], scope: str) -> Sequence[_Hold]:
     """Return what holds in a scope: what is granted there, and what is granted everywhere."""
     return [hold for by_scope in holders for place in sorted({"", scope}) for hold in by_scope.get(place, ())]
+
+
+def _joined(found: Iterable[Mapping[str, Sequence[_Hold]]]) -> Mapping[str, Sequence[_Hold]]:
+    """Join by scope; what holds in the whole cluster makes single namespaces superfluous."""
+    joined: dict[str, list[_Hold]] = {}
+    for by_scope in found:
+        for scope, holds in by_scope.items():
+            joined.setdefault(scope, []).extend(holds)
+    return {"": joined[""]} if "" in joined else joined
 
 
 def _judged(
@@ -150,7 +159,7 @@ def _what(requests: Iterable[Request]) -> str:
     """Say what can be done: `get, list secrets; create pods, deployments.apps`."""
     verbs: dict[str, dict[str, None]] = {}
     for request in requests:
-        verb, _, what = str(request).partition(" ")
+        verb, _, what = ("do", "", "everything") if request == _EVERYTHING else str(request).partition(" ")
         verbs.setdefault(what, {})[verb] = None
     things: dict[tuple[str, ...], list[str]] = {}
     for what, found in verbs.items():

@@ -33,7 +33,7 @@ def test_every_answer_is_that_of_a_subject_access_review(control_plane: ControlP
     """In a random world, hundreds of random questions get the API server's answers, without one difference."""
     seed = random.SystemRandom().randrange(2**32)
     print(f"seed {seed}")  # noqa: T201 - what makes a failure repeatable
-    rng = random.Random(seed)  # noqa: S311 - a test's chance
+    rng = random.Random(seed)
     world = random_world(rng, f"oracle-{uuid.uuid4().hex[:8]}")
     asked = [(random_identity(rng, world), random_request(rng, world)) for _ in range(QUESTIONS)]
     with Client(control_plane) as client, _created(client, world):
