@@ -150,6 +150,7 @@ def _is_chosen(value: str) -> bool:
         or _NUMBER.fullmatch(text)
         or _LOCATION.fullmatch(text)
         or _OBJECT_NAME.fullmatch(text)
+        or ("/" in text and _WRITTEN.fullmatch(text))
     )
 
 

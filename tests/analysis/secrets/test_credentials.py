@@ -54,6 +54,7 @@ def test_a_credential_is_seen(name: str, value: str) -> None:
         ("DB_PASSWORD", "true"),
         ("DB_PASSWORD", "12345"),
         ("DB_PASSWORD", "/run/secrets/db"),
+        ("DB_PASSWORD", "shop/secrets/db"),
         ("DB_PASSWORD", "vault:secret/data/db#password"),
         ("DB_PASSWORD", "checkout-db-password"),
         ("DB_PASSWORD_FILE", "hunter2hunter2"),
