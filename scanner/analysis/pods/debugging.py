@@ -21,12 +21,12 @@ def debug_containers(snapshot: Snapshot, *, now: dt.datetime) -> Iterator[Answer
 def _answer(workload: Workload) -> Answer:
     added = [c for c in workload.containers if c.role is ContainerRole.EPHEMERAL]
     if not added:
-        return Answer(resource=workload.ref, outcome=Outcome.PASS, message="no pod carries a debug container")
+        return Answer(resource=workload.ref, outcome=Outcome.PASS, message="No pod carries a debug container")
     names = ", ".join(sorted({f"{c.name} ({c.spec.get('image', 'no image')})" for c in added}))
     return Answer(
         resource=workload.ref,
         outcome=Outcome.FAIL,
-        message=f"debug containers were added to running pods: {names}",
+        message=f"Debug containers were added to running pods: {names}",
         evidence=tuple(_fact(container, workload) for container in added),
     )
 

@@ -78,12 +78,12 @@ def _judge(snapshot: Snapshot, autoscaler: KubeObject, spec: AutoscalerSpec, wor
         if not has(snapshot, workload.template, c, "requests", measured.name)
     ]
     if not lacking:
-        return Answer(resource=autoscaler.ref, outcome=Outcome.PASS, message="can measure its target")
+        return Answer(resource=autoscaler.ref, outcome=Outcome.PASS, message="Can measure its target")
     names = ", ".join(sorted({fact.container for fact in lacking}))
     return Answer(
         resource=autoscaler.ref,
         outcome=Outcome.FAIL,
-        message=f"measures the use of what {names} of {workload.ref} does not request",
+        message=f"Measures the use of what {names} of {workload.ref} does not request",
         evidence=tuple(lacking),
     )
 

@@ -65,13 +65,13 @@ def overlapping_budgets(snapshot: Snapshot, *, now: dt.datetime) -> Iterator[Ans
     for workload in snapshot.workloads:
         budgets = [] if workload.ref.group_kind == _DAEMON_SET else _budgets_of(snapshot, workload)
         if len(budgets) <= 1:
-            yield Answer(resource=workload.ref, outcome=Outcome.PASS, message="at most one budget covers its pods")
+            yield Answer(resource=workload.ref, outcome=Outcome.PASS, message="At most one budget covers its pods")
         else:
             names = ", ".join(budget.ref.name for budget in budgets)
             yield Answer(
                 resource=workload.ref,
                 outcome=Outcome.FAIL,
-                message=f"its pods cannot be evicted: several PodDisruptionBudgets cover them ({names})",
+                message=f"Its pods cannot be evicted: several PodDisruptionBudgets cover them ({names})",
                 evidence=tuple(Fact(path="spec.selector", object=budget.ref) for budget in budgets),
             )
 
@@ -94,11 +94,11 @@ def budgets_that_block_drains(snapshot: Snapshot, *, now: dt.datetime) -> Iterat
 def _unprotected(snapshot: Snapshot, workload: Workload) -> Answer:
     scale = scale_of(snapshot, workload)
     if scale is None or scale.fewest <= 1 or _budgets_of(snapshot, workload):
-        return Answer(resource=workload.ref, outcome=Outcome.PASS, message="covered by a budget, or not replicated")
+        return Answer(resource=workload.ref, outcome=Outcome.PASS, message="Covered by a budget, or not replicated")
     return Answer(
         resource=workload.ref,
         outcome=Outcome.FAIL,
-        message=f"no PodDisruptionBudget covers its {scale.fewest} or more pods",
+        message=f"No PodDisruptionBudget covers its {scale.fewest} or more pods",
         evidence=(scale.fact,),
     )
 
@@ -113,16 +113,16 @@ def _blocking(snapshot: Snapshot, budget: Budget, covered: Sequence[Workload]) -
     expected = None if any(count is None for _, count in counts) else sum(count or 0 for _, count in counts)
     allowed = _allowed(budget.spec, expected)
     if expected == 0 or (allowed is not None and allowed > 0):
-        return Answer(resource=budget.ref, outcome=Outcome.PASS, message="lets pods be evicted")
+        return Answer(resource=budget.ref, outcome=Outcome.PASS, message="Lets pods be evicted")
     if allowed is None:
         unknown = ", ".join(str(workload.ref) for workload, count in counts if count is None)
-        message = f"cannot be judged: how many pods {unknown} runs is not known"
+        message = f"Cannot be judged: how many pods {unknown} runs is not known"
         return Answer(resource=budget.ref, outcome=Outcome.UNKNOWN, message=message)
     names = ", ".join(str(workload.ref) for workload in covered)
     return Answer(
         resource=budget.ref,
         outcome=Outcome.FAIL,
-        message=f"no pod of {names} may be evicted, so nodes that run them cannot be drained",
+        message=f"No pod of {names} may be evicted, so nodes that run them cannot be drained",
         evidence=(budget.fact, *_scale_facts(snapshot, covered)),
     )
 

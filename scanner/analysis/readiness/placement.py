@@ -30,12 +30,12 @@ def replicated_without_spread(snapshot: Snapshot, *, now: dt.datetime) -> Iterat
     for workload in snapshot.workloads:
         scale = scale_of(snapshot, workload)
         if scale is None or scale.fewest <= 1 or _is_spread(workload.template):
-            yield Answer(resource=workload.ref, outcome=Outcome.PASS, message="spread, or not replicated")
+            yield Answer(resource=workload.ref, outcome=Outcome.PASS, message="Spread, or not replicated")
         else:
             yield Answer(
                 resource=workload.ref,
                 outcome=Outcome.FAIL,
-                message=f"nothing keeps its {scale.fewest} or more pods on different nodes",
+                message=f"Nothing keeps its {scale.fewest} or more pods on different nodes",
                 evidence=(scale.fact, Fact(path=f"{workload.template.path}.topologySpreadConstraints")),
             )
 
@@ -50,7 +50,7 @@ def replicas_sharing_exclusive_volume(snapshot: Snapshot, *, now: dt.datetime) -
     for workload in snapshot.workloads:
         scale = scale_of(snapshot, workload)
         if scale is None or scale.most <= 1:
-            yield Answer(resource=workload.ref, outcome=Outcome.PASS, message="runs one pod at most")
+            yield Answer(resource=workload.ref, outcome=Outcome.PASS, message="Runs one pod at most")
         else:
             yield _sharing(snapshot, workload, scale)
 
@@ -95,7 +95,7 @@ def _sharing(snapshot: Snapshot, workload: Workload, scale: Scale) -> Answer:
         return Answer(
             resource=workload.ref,
             outcome=Outcome.FAIL,
-            message=f"up to {scale.most} pods share a volume that only one node may have: {names}",
+            message=f"Up to {scale.most} pods share a volume that only one node may have: {names}",
             evidence=(
                 scale.fact,
                 *(Fact(path=f"{template.path}.volumes[{i}]", value=claims[i]) for i in exclusive),
@@ -103,10 +103,10 @@ def _sharing(snapshot: Snapshot, workload: Workload, scale: Scale) -> Answer:
             ),
         )
     if unseen:
-        message = f"its claims were not seen, so that their access modes are not known: {', '.join(unseen)}"
+        message = f"Its claims were not seen, so that their access modes are not known: {', '.join(unseen)}"
         missing = tuple(f"get persistentvolumeclaims {workload.ref.namespace}/{name}" for name in unseen)
         return Answer(resource=workload.ref, outcome=Outcome.UNKNOWN, message=message, missing=missing)
-    return Answer(resource=workload.ref, outcome=Outcome.PASS, message="shares no exclusive volume")
+    return Answer(resource=workload.ref, outcome=Outcome.PASS, message="Shares no exclusive volume")
 
 
 def _is_exclusive(claim: KubeObject) -> bool:

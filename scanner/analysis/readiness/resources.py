@@ -79,13 +79,13 @@ def _answer(snapshot: Snapshot, workload: Workload, section: Section, resources:
         if not has(snapshot, template, container, section, resource)
     ]
     if not missing:
-        return Answer(resource=workload.ref, outcome=Outcome.PASS, message=f"all {section} are set or given")
+        return Answer(resource=workload.ref, outcome=Outcome.PASS, message=f"All {section} are set or given")
     names = ", ".join(sorted({container.name for container, _ in missing}))
     lacking = " and ".join(sorted({resource for _, resource in missing}))
     return Answer(
         resource=workload.ref,
         outcome=Outcome.FAIL,
-        message=f"no {lacking} {section} for: {names}",
+        message=f"No {lacking} {section} for: {names}",
         evidence=tuple(
             _fact(workload, container, f"resources.{section}.{resource}") for container, resource in missing
         ),

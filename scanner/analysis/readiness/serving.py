@@ -76,11 +76,11 @@ def single_replica(snapshot: Snapshot, *, now: dt.datetime) -> Iterator[Answer]:
 
 def _readiness(snapshot: Snapshot, workload: Workload) -> Answer:
     if workload.template.spec.get("restartPolicy", "Always") != "Always":
-        return _passed(workload, "its pods run to an end")
+        return _passed(workload, "Its pods run to an end")
     services = [s for s in services_before(snapshot, workload) if not s.spec.publish_not_ready_addresses]
     unprobed = [(service, containers) for service in services if (containers := _unprobed(service, workload))]
     if not unprobed:
-        return _passed(workload, "no Service sends traffic here without a probe" if services else "no Service")
+        return _passed(workload, "No Service sends traffic here without a probe" if services else "No Service")
     probes = (Fact(path=f"{c.path}.readinessProbe", container=c.name) for _, found in unprobed for c in found)
     names = ", ".join(sorted(service.ref.name for service, _ in unprobed))
     return Answer(
@@ -111,9 +111,9 @@ def _single(snapshot: Snapshot, workload: Workload) -> Answer:
     scale = scale_of(snapshot, workload)
     services = services_before(snapshot, workload)
     if scale is None or scale.fewest != 1 or not services:
-        return _passed(workload, "runs more than one pod, or none, or serves nothing")
+        return _passed(workload, "Runs more than one pod, or none, or serves nothing")
     names = ", ".join(service.ref.name for service in services)
-    fewest = "may be scaled down to a single pod" if scale.most > 1 else "rests on a single pod"
+    fewest = "may be left with a single pod" if scale.most > 1 else "rests on a single pod"
     return Answer(
         resource=workload.ref,
         outcome=Outcome.FAIL,
