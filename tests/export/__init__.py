@@ -1,0 +1,1 @@
+"""Texts: values in, text out."""
