@@ -100,7 +100,7 @@ class ScanRunner:
         thread = self._thread
         if thread is None:
             return True
-        thread.join(grace_seconds)
+        thread.join(max(0.0, grace_seconds))
         return not thread.is_alive()
 
     def _run(self, scan: RunningScan) -> None:
