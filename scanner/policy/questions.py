@@ -6,7 +6,7 @@ A new question is a function in `scanner.analysis` and one line here.
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 
-from scanner.analysis.network import isolation, services
+from scanner.analysis.network import gateways, isolation, services
 from scanner.analysis.pods.debugging import debug_containers
 from scanner.analysis.rbac import grants
 from scanner.analysis.rbac.dangling import dangling_bindings
@@ -34,6 +34,7 @@ class Question:
 
 #: `<area>.<function>` → question; sorted by name.
 QUESTIONS: Mapping[str, Question] = {
+    "network.gateways_in_the_clear": Question(ask=gateways.gateways_in_the_clear, reads=gateways.READS),
     "network.ingresses_without_backend": Question(ask=services.ingresses_without_backend, reads=services.INGRESS_READS),
     "network.policies_selecting_nothing": Question(ask=isolation.policies_selecting_nothing, reads=isolation.READS),
     "network.services_without_backend": Question(ask=services.services_without_backend, reads=services.SERVICE_READS),

@@ -82,11 +82,14 @@ def network_policies(snapshot: Snapshot) -> Mapping[str, tuple[NamedPolicy, ...]
 
 def isolating(policies: tuple[NamedPolicy, ...], pod: PodLabels, direction: str) -> NamedPolicy | bool | None:
     """Return the first policy that isolates a pod, False if none does, None if that depends on labels yet to come."""
-    answers = [(p, selects(p.spec.pod_selector, pod)) for p in policies if p.isolates(direction)]
-    certain = next((policy for policy, answer in answers if answer), None)
-    if certain:
-        return certain
-    return None if any(answer is None for _, answer in answers) else False
+    is_certain = True
+    for policy in policies:
+        if policy.isolates(direction):
+            answer = selects(policy.spec.pod_selector, pod)
+            if answer:
+                return policy
+            is_certain = is_certain and answer is not None
+    return False if is_certain else None
 
 
 def workloads_without_isolation(snapshot: Snapshot, *, now: dt.datetime, direction: str) -> Iterator[Answer]:
