@@ -1,0 +1,60 @@
+"""Functions of lists.
+
+Source: k8s.io/apiserver/pkg/cel/library/lists.go.
+"""
+
+import datetime as dt
+from collections.abc import Sequence
+from itertools import pairwise
+from typing import Any
+
+_COMPARABLE = (bool, int, float, str, bytearray, dt.datetime, dt.timedelta)
+
+
+def _comparable(items: Sequence[Any]) -> Sequence[Any]:
+    """Return a list whose elements have one order among them."""
+    kinds = {type(item) for item in items}
+    if not kinds <= set(_COMPARABLE) or (len(kinds) > 1 and not kinds <= {int, float}):
+        raise ValueError("no such overload")
+    return items
+
+
+def is_sorted(items: Sequence[Any]) -> bool:
+    """Tell whether no element is greater than the next."""
+    return all(first <= second for first, second in pairwise(_comparable(items)))
+
+
+def total(items: Sequence[Any]) -> Any:
+    """Return the sum of numbers; 0 of nothing."""
+    if not {type(item) for item in items} <= {int, float}:
+        raise ValueError("no such overload")
+    return sum(items)
+
+
+def smallest(items: Sequence[Any]) -> Any:
+    """Return the least element; raises for an empty list."""
+    if not items:
+        raise ValueError("min called on empty list")
+    return min(_comparable(items))
+
+
+def greatest(items: Sequence[Any]) -> Any:
+    """Return the greatest element; raises for an empty list."""
+    if not items:
+        raise ValueError("max called on empty list")
+    return max(_comparable(items))
+
+
+def index_of(items: Sequence[Any], wanted: Any) -> int:
+    """Return the first position of an element, -1 if it is not there."""
+    return next((i for i, item in enumerate(items) if _equal(item, wanted)), -1)
+
+
+def last_index_of(items: Sequence[Any], wanted: Any) -> int:
+    """Return the last position of an element, -1 if it is not there."""
+    return next((i for i in range(len(items) - 1, -1, -1) if _equal(items[i], wanted)), -1)
+
+
+def _equal(one: Any, other: Any) -> bool:
+    """Compare as CEL does: true is not 1."""
+    return bool(one == other) and isinstance(one, bool) == isinstance(other, bool)
