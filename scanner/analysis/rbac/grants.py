@@ -8,7 +8,17 @@ from scanner.analysis.rbac.bootstrap import bootstrap_bindings, bootstrap_roles
 from scanner.analysis.rbac.index import Chain
 from scanner.analysis.rbac.matching import ALL
 from scanner.analysis.rbac.requests import ANONYMOUS, AUTHENTICATED, SERVICE_ACCOUNTS, UNAUTHENTICATED
-from scanner.analysis.rbac.subjects import EXPECTED, chains_of, evidence_of, is_builtin, listed, place_of, ref_of
+from scanner.analysis.rbac.subjects import (
+    EXPECTED,
+    chains_of,
+    evidence_of,
+    is_builtin,
+    listed,
+    not_failing,
+    place_of,
+    ref_of,
+    unresolved_roles,
+)
 from scanner.model.answer import Answer
 from scanner.model.finding import Outcome
 from scanner.model.policy import Severity
@@ -71,13 +81,8 @@ def _judged(
                 severity=max((severity for severity, _ in added), key=lambda severity: severity.rank),
             )
         else:
-            message = EXPECTED if bad else "no such grant"
-            yield Answer(
-                resource=resource,
-                outcome=Outcome.PASS,
-                message=message,
-                evidence=evidence_of(chain for _, chain in bad),
-            )
+            message, evidence = EXPECTED if bad else "no such grant", evidence_of(chain for _, chain in bad)
+            yield not_failing(resource, message, evidence, unresolved_roles(snapshot).get(subject, ()))
 
 
 def _told(chains: Iterable[Chain]) -> str:
@@ -86,24 +91,30 @@ def _told(chains: Iterable[Chain]) -> str:
 
 
 def _words(rule: Rule) -> str:
+    if rule.non_resource_urls:
+        return f"{' '.join(rule.verbs)} on paths {' '.join(rule.non_resource_urls)}"
     groups = [group for group in rule.api_groups or () if group]
-    what = " ".join(rule.non_resource_urls or rule.resources or ())
-    return f"{' '.join(rule.verbs)} on {what}" + (f" of {' '.join(groups)}" if groups else "")
+    return f"{' '.join(rule.verbs)} on {' '.join(rule.resources or ())}" + (f" of {' '.join(groups)}" if groups else "")
 
 
 def _wildcard_severity(chain: Chain) -> Severity | None:
     rule = chain.rule
     groups, resources = rule.api_groups or (), rule.resources or ()
-    if rule.resource_names or (ALL in rule.verbs and ALL in groups and ALL in resources):
-        return None  # named objects alone; or everything, which is another policy's finding
-    if resources and groups:
-        if not any(map(_is_kubernetes_group, groups)):
-            return Severity.LOW if ALL in (*rule.verbs, *resources) else None
-        if ALL in resources:
-            return Severity.MEDIUM if chain.namespace else Severity.HIGH
-        if ALL in (*rule.verbs, *groups):
-            return Severity.LOW if chain.namespace else Severity.MEDIUM
-    return Severity.MEDIUM if ALL in (rule.non_resource_urls or ()) and not chain.namespace else None
+    if rule.resource_names or any(map(_is_everything, chain.role.rules)):
+        return None  # named objects alone; or a role that grants everything, which is another policy's finding
+    if rule.non_resource_urls:
+        return Severity.MEDIUM if ALL in rule.non_resource_urls and not chain.namespace else None
+    if not any(map(_is_kubernetes_group, groups)):
+        return Severity.LOW if groups and ALL in (*rule.verbs, *resources) else None
+    if ALL in resources:
+        return Severity.MEDIUM if chain.namespace else Severity.HIGH
+    if ALL in (*rule.verbs, *groups):
+        return Severity.LOW if chain.namespace else Severity.MEDIUM
+    return None
+
+
+def _is_everything(rule: Rule) -> bool:
+    return ALL in rule.verbs and ALL in (rule.api_groups or ()) and ALL in (rule.resources or ())
 
 
 def _is_kubernetes_group(group: str) -> bool:

@@ -15,11 +15,23 @@ import msgspec
 from scanner.analysis.rbac.authorizer import authorizer_of
 from scanner.analysis.rbac.index import Chain, Index
 from scanner.analysis.rbac.requests import Request, implied_groups
-from scanner.analysis.rbac.subjects import EXPECTED, evidence_of, is_builtin, judged_subjects, listed, place_of, ref_of
+from scanner.analysis.rbac.subjects import (
+    EXPECTED,
+    Unresolved,
+    evidence_of,
+    is_builtin,
+    judged_subjects,
+    listed,
+    not_failing,
+    place_of,
+    ref_of,
+    unresolved_roles,
+)
 from scanner.model.answer import Answer
 from scanner.model.finding import Outcome
 from scanner.model.policy import Severity
 from scanner.model.rbac import Subject
+from scanner.model.refs import ObjectRef
 from scanner.model.snapshot import Snapshot
 
 #: Who holds a right in kube-system reaches the cluster's own controllers: no better than everywhere.
@@ -91,8 +103,12 @@ def subjects_who_can(
         if all(w.works_in(snapshot.server_version) for w in ways)
     ]
     narrow = Severity(in_namespace) if in_namespace else None
+    is_cluster_scoped = all(way.cluster_scoped for ways in wanted for way in ways)
     for subject in judged_subjects(snapshot):
-        yield _judged(snapshot, subject, _joined(_satisfied(ways, subject) for ways in held), narrow)
+        satisfied = _joined(_satisfied(ways, subject) for ways in held)
+        unresolved = unresolved_roles(snapshot).get(subject, ())
+        doubts = [role for role in unresolved if not (is_cluster_scoped and role.scope)]
+        yield _judged(ref_of(snapshot, subject), subject, satisfied, doubts, narrow)
 
 
 def _holds(index: Index, way: Way) -> _Holds:
@@ -137,15 +153,18 @@ def _joined(found: Iterable[Mapping[str, Sequence[_Hold]]]) -> Mapping[str, Sequ
 
 
 def _judged(
-    snapshot: Snapshot, subject: Subject, satisfied: Mapping[str, Sequence[_Hold]], narrow: Severity | None
+    resource: ObjectRef,
+    subject: Subject,
+    satisfied: Mapping[str, Sequence[_Hold]],
+    doubts: Iterable[Unresolved],
+    narrow: Severity | None,
 ) -> Answer:
-    resource = ref_of(snapshot, subject)
     if not satisfied:
-        return Answer(resource=resource, outcome=Outcome.PASS, message="cannot")
+        return not_failing(resource, "cannot", (), doubts)
     holds = list(itertools.chain(*satisfied.values()))
     evidence = evidence_of(sorted((hold.chain for hold in holds), key=lambda chain: chain.sort_key))
     if all(is_builtin(hold.chain) for hold in holds):
-        return Answer(resource=resource, outcome=Outcome.PASS, message=EXPECTED, evidence=evidence)
+        return not_failing(resource, EXPECTED, evidence, doubts)
     return Answer(
         resource=resource,
         outcome=Outcome.FAIL,

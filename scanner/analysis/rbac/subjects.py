@@ -6,18 +6,20 @@ that says so: they can be marked instead of left out, and stand out as soon as s
 """
 
 from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 from typing import Any
 
 import msgspec
 
 from scanner.analysis.rbac.authorizer import authorizer_of, subject_key
 from scanner.analysis.rbac.bootstrap import is_expected
-from scanner.analysis.rbac.index import Chain, scope_of
+from scanner.analysis.rbac.index import Chain, role_key_of, scope_of
 from scanner.analysis.rbac.requests import canonical_subject
-from scanner.model.finding import Fact
+from scanner.model.answer import Answer
+from scanner.model.finding import Fact, Outcome
 from scanner.model.rbac import RBAC_GROUP, Subject
 from scanner.model.refs import GroupKind, ObjectRef
-from scanner.model.snapshot import Snapshot
+from scanner.model.snapshot import Snapshot, SourceKind
 
 #: What every answer about grants rests on.
 RBAC_READS = tuple(
@@ -56,6 +58,54 @@ def _chains_of(snapshot: Snapshot) -> dict[Subject, tuple[Chain, ...]]:
                 for number in range(len(index.roles[b.role_key].rules))
             )
     return {subject: tuple(sorted(chains, key=lambda chain: chain.sort_key)) for subject, chains in found.items()}
+
+
+@dataclass(frozen=True, slots=True)
+class Unresolved:
+    """A ClusterRole that a binding refers to and files don't show: the cluster may have it, with any rule."""
+
+    role: str
+    #: Where it is bound: one namespace, or everywhere if empty.
+    scope: str
+
+    def __str__(self) -> str:
+        """Say what was not read."""
+        return f"ClusterRole {self.role}: it may be in the cluster already"
+
+
+def unresolved_roles(snapshot: Snapshot) -> dict[Subject, tuple[Unresolved, ...]]:
+    """Return the ClusterRoles that subjects are bound to and whose rules nobody knows.
+
+    There are none in a live cluster, where what was not listed is in the coverage. A Role stands beside its RoleBinding
+    or nowhere, as does a ClusterRole of Kubernetes' own.
+    """
+    return snapshot.derive(_unresolved_roles)
+
+
+def _unresolved_roles(snapshot: Snapshot) -> dict[Subject, tuple[Unresolved, ...]]:
+    found: dict[Subject, set[Unresolved]] = {}
+    if snapshot.source is SourceKind.MANIFESTS:
+        roles = authorizer_of(snapshot).index.roles
+        for binding in snapshot.bindings:
+            if binding.role_ref.kind == "ClusterRole" and role_key_of(binding) not in roles:
+                for named in binding.subjects:
+                    subject = canonical_subject(named, scope_of(binding))
+                    if subject is not None:
+                        found.setdefault(subject, set()).add(Unresolved(binding.role_ref.name, scope_of(binding)))
+    return {subject: tuple(sorted(some, key=lambda u: (u.role, u.scope))) for subject, some in found.items()}
+
+
+def not_failing(resource: ObjectRef, message: str, evidence: tuple[Fact, ...], doubts: Iterable[Unresolved]) -> Answer:
+    """Answer for a subject that no known grant speaks against: it passes, unless what it is bound to is not known."""
+    missing = tuple(sorted({str(doubt) for doubt in doubts}))
+    if missing:
+        return Answer(
+            resource=resource,
+            outcome=Outcome.UNKNOWN,
+            message=f"is bound to roles that are not among the files: {listed(missing)}",
+            missing=missing,
+        )
+    return Answer(resource=resource, outcome=Outcome.PASS, message=message, evidence=evidence)
 
 
 def ref_of(snapshot: Snapshot, subject: Subject) -> ObjectRef:
