@@ -13,7 +13,7 @@ from scanner.model.answer import Answer
 from scanner.model.availability import DisruptionBudgetBody, DisruptionBudgetSpec
 from scanner.model.finding import Fact, Outcome
 from scanner.model.refs import GroupKind, ObjectRef
-from scanner.model.snapshot import Snapshot
+from scanner.model.snapshot import Snapshot, SourceKind
 from scanner.model.workload import Workload
 
 BUDGET = GroupKind("policy", "PodDisruptionBudget")
@@ -79,7 +79,8 @@ def overlapping_budgets(snapshot: Snapshot, *, now: dt.datetime) -> Iterator[Ans
 def budgets_that_block_drains(snapshot: Snapshot, *, now: dt.datetime) -> Iterator[Answer]:
     """Tell which budgets never allow an eviction, even with all pods healthy, at the fewest pods that there may be.
 
-    A budget that covers no pods blocks nothing; nor do pods of DaemonSets, which drains leave alone.
+    A budget that covers no pods blocks nothing (in manifests, they may be elsewhere: unknown); nor do the pods of
+    DaemonSets, which drains leave alone.
     """
     del now  # nothing here depends on the time
     by_namespace: dict[str, list[Workload]] = defaultdict(list)
@@ -112,6 +113,9 @@ def _blocking(snapshot: Snapshot, budget: Budget, covered: Sequence[Workload]) -
     counts = [(workload, _fewest(snapshot, workload)) for workload in covered]
     expected = None if any(count is None for _, count in counts) else sum(count or 0 for _, count in counts)
     allowed = _allowed(budget.spec, expected)
+    if not covered and _allowed(budget.spec, None) == 0 and snapshot.source is SourceKind.MANIFESTS:
+        message = "Lets no pod go, but pods that it covers were not seen"
+        return Answer(resource=budget.ref, outcome=Outcome.UNKNOWN, message=message)
     if expected == 0 or (allowed is not None and allowed > 0):
         return Answer(resource=budget.ref, outcome=Outcome.PASS, message="Lets pods be evicted")
     if allowed is None:

@@ -26,6 +26,11 @@ class Service:
     spec: ServiceSpec
 
     @property
+    def is_scraped(self) -> bool:
+        """Tell whether it is there for metrics alone, by the names of its ports: no caller waits for an answer."""
+        return bool(self.spec.ports) and all("metrics" in port.name for port in self.spec.ports or ())
+
+    @property
     def fact(self) -> Fact:
         """The selector, as evidence."""
         return Fact(path="spec.selector", value=self.spec.selector, object=self.ref)
@@ -42,12 +47,13 @@ def services_by_namespace(snapshot: Snapshot) -> Mapping[str, Sequence[Service]]
 
 
 def services_before(snapshot: Snapshot, workload: Workload) -> tuple[Service, ...]:
-    """Return the Services that send traffic to the pods of a workload."""
+    """Return the Services that send traffic to the pods of a workload, but for those that are scraped for metrics."""
     labels = workload.template.labels
     return tuple(
         service
         for service in snapshot.derive(services_by_namespace).get(workload.ref.namespace, ())
-        if all(labels.get(key) == value for key, value in (service.spec.selector or {}).items())
+        if not service.is_scraped
+        and all(labels.get(key) == value for key, value in (service.spec.selector or {}).items())
     )
 
 
