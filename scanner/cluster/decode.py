@@ -167,8 +167,8 @@ def _metadata(raw: bytes, *, is_secret: bool) -> ObjectMeta:
         if not meta.generate_name:
             raise ValueError("metadata.name is missing")
         meta = msgspec.structs.replace(meta, name=meta.generate_name)
-    if not all(owner.kind and owner.name for owner in meta.owner_references or ()):
-        raise ValueError("an entry of metadata.ownerReferences has no kind or no name")
+    if not all(owner.name for owner in meta.owner_references or ()):
+        raise ValueError("an entry of metadata.ownerReferences has no name")
     for moment in (meta.creation_timestamp, meta.deletion_timestamp):
         if moment is not None and moment.tzinfo is None:
             raise ValueError("a timestamp of metadata has no time zone")

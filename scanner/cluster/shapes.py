@@ -272,11 +272,11 @@ class _Other(_Shape):
 
 
 SHAPES: Mapping[GroupKind, type] = {
-    GroupKind("", "LimitRange"): LimitRangeBody,
-    GroupKind("", "PersistentVolumeClaim"): ClaimBody,
     GroupKind("", "Pod"): _Pod,
     GroupKind("", "ReplicationController"): _ReplicationController,
     GroupKind("", "Service"): ServiceBody,
+    GroupKind("", "LimitRange"): LimitRangeBody,
+    GroupKind("", "PersistentVolumeClaim"): ClaimBody,
     GroupKind("", "ServiceAccount"): _ServiceAccount,
     GroupKind("apps", "Deployment"): _Controller,
     GroupKind("apps", "ReplicaSet"): _Controller,

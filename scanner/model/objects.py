@@ -20,7 +20,7 @@ LAST_APPLIED = "kubectl.kubernetes.io/last-applied-configuration"
 class OwnerReference(msgspec.Struct, frozen=True, rename="camel", omit_defaults=True):
     """Who created an object. At most one owner has `controller` set.
 
-    Readers see to it that kind and name are set; an apiVersion may be missing in files, though no API server allows it.
+    Readers see to it that the name is set; the rest may be missing in files, though no API server allows that.
     """
 
     api_version: str = ""

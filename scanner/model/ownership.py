@@ -2,182 +2,111 @@
 
 A person edits the root: a Deployment, not its ReplicaSets and pods; an Argo Rollout, not its ReplicaSets. What a
 controller left behind (superseded ReplicaSets, finished Jobs of a CronJob) is part of its root and judged once, by the
-template that new pods will come from.
+templates that run and the one that new pods will come from.
 """
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
-from typing import Any
+from collections.abc import Mapping
 
-import msgspec
-
-from scanner.model.objects import KubeObject, ObjectMeta, OwnerReference
+from scanner.model.objects import KubeObject, ObjectMeta, OwnerReference, labels_of
 from scanner.model.refs import GroupKind, ObjectRef, group_of
-from scanner.model.workload import TEMPLATE_PATHS, Container, Pod, PodTemplate, Workload
+from scanner.model.templates import POD, REPLICA_SET, Templates
+from scanner.model.workload import TEMPLATE_PATHS, Pod, Workload
 
-POD = GroupKind("", "Pod")
 #: Mirror pods of static pods name their Node as controller; each is a workload of its own, edited in a file there.
 NODE = GroupKind("", "Node")
+DEPLOYMENT = GroupKind("apps", "Deployment")
+#: The Deployment controller names a ReplicaSet `<deployment>-<hash>` and labels its pods with that hash.
+TEMPLATE_HASH = "pod-template-hash"
 
+#: Kind, namespace and name: what an owner is found by. Its uid may be missing in files.
 _Key = tuple[GroupKind, str, str]
+_ByKey = Mapping[_Key, KubeObject]
 
 
 def workloads_of(objects: Mapping[GroupKind, tuple[KubeObject, ...]]) -> tuple[Workload, ...]:
     """Return the root owners of everything that holds a pod template, sorted by name."""
-    holders = [o for kind in TEMPLATE_PATHS for o in objects.get(kind, ())]
-    # Custom controllers count only where something that holds pods names them, by uid or by name.
-    by_key = {_key(o): o for kind in objects.values() for o in kind}
-    family: dict[ObjectRef, list[KubeObject]] = defaultdict(list)
+    # Custom controllers are there too, but count only where something that holds pods names them.
+    by_key = {(kind, o.meta.namespace, o.meta.name): o for kind, found in objects.items() for o in found}
+    families: dict[_Key, list[KubeObject]] = defaultdict(list)
+    climbed: dict[_Key, ObjectRef] = {}
     roots: dict[_Key, ObjectRef] = {}
-    for holder in holders:
-        root = _root_of(holder, by_key, roots)
-        family[root].append(holder)
-    specs: dict[bytes, Mapping[str, Any]] = {}
-    return tuple(_workload(root, family[root], by_key, specs) for root in sorted(family))
+    for kind in TEMPLATE_PATHS:
+        for holder in objects.get(kind, ()):
+            root = _root_of(holder, by_key, climbed)
+            key = (root.group_kind, root.namespace, root.name)
+            families[key].append(holder)
+            # Pods may name one owner by two versions, or one that was made anew: it is still one workload.
+            roots[key] = min(root, roots.get(key, root))
+    templates = Templates()
+    return tuple(
+        _workload(roots[key], families[key], by_key, templates) for key in sorted(roots, key=roots.__getitem__)
+    )
 
 
 def _key(thing: KubeObject) -> _Key:
     return (thing.group_kind, thing.meta.namespace, thing.meta.name)
 
 
-def _owner_key(owner: OwnerReference, namespace: str) -> _Key:
-    return (GroupKind(group_of(owner.api_version), owner.kind), namespace, owner.name)
-
-
-def _root_of(start: KubeObject, by_key: Mapping[_Key, KubeObject], roots: dict[_Key, ObjectRef]) -> ObjectRef:
-    """Climb the controllers; `roots` remembers the answers, so that pods of one ReplicaSet climb once."""
-    climbed: list[_Key] = []
-    current: KubeObject | None = start
-    ref = start.ref
-    while current is not None:
+def _root_of(start: KubeObject, by_key: _ByKey, climbed: dict[_Key, ObjectRef]) -> ObjectRef:
+    """Climb the controllers; `climbed` remembers the answers, so that pods of one ReplicaSet climb once."""
+    path: dict[_Key, KubeObject] = {}
+    current = start
+    while True:
         key = _key(current)
-        if key in roots:
-            ref = roots[key]
+        if key in climbed:
+            root = climbed[key]
             break
-        if key in climbed:  # owners in a circle: no API server makes them, a file can
+        if key in path:  # owners in a circle: no API server makes them, a file can
+            circle = list(path)
+            root = min(path[k].ref for k in circle[circle.index(key) :])
             break
-        climbed.append(key)
+        path[key] = current
         owner = current.meta.controller
         if owner is None or GroupKind(group_of(owner.api_version), owner.kind) == NODE:
-            ref = current.ref
+            root = current.ref
             break
-        parent_key = _owner_key(owner, current.meta.namespace)
-        # A namespaced object may be owned by a cluster-scoped one.
-        current = by_key.get(parent_key) or by_key.get((parent_key[0], "", owner.name))
-        ref = ObjectRef(owner.api_version, owner.kind, parent_key[1], owner.name, owner.uid)
-    roots.update(dict.fromkeys(climbed, ref))
-    return ref
+        parent = _parent(current, owner, by_key)
+        if parent is None:
+            root = _unread(current, owner)
+            break
+        current = parent
+    climbed.update(dict.fromkeys(path, root))
+    return root
 
 
-def _workload(
-    root: ObjectRef,
-    members: list[KubeObject],
-    by_key: Mapping[_Key, KubeObject],
-    specs: dict[bytes, Mapping[str, Any]],
-) -> Workload:
+def _parent(child: KubeObject, owner: OwnerReference, by_key: _ByKey) -> KubeObject | None:
+    """Return the controller of an object as far as it was read; it may be cluster-scoped."""
+    kind = GroupKind(group_of(owner.api_version), owner.kind)
+    found = by_key.get((kind, child.meta.namespace, owner.name)) or by_key.get((kind, "", owner.name))
+    if found is None and kind == REPLICA_SET:
+        return _deployment_behind(child, owner, by_key)
+    return found
+
+
+def _deployment_behind(pod: KubeObject, owner: OwnerReference, by_key: _ByKey) -> KubeObject | None:
+    """Return the Deployment of a ReplicaSet that was not read, so that a failed read makes no new workload of it."""
+    name = owner.name.removesuffix(f"-{labels_of(pod).get(TEMPLATE_HASH, '')}")
+    return by_key.get((DEPLOYMENT, pod.meta.namespace, name)) if name != owner.name else None
+
+
+def _unread(child: KubeObject, owner: OwnerReference) -> ObjectRef:
+    """Name an owner that was not read by what the reference tells; files may leave out its kind."""
+    if not owner.kind:
+        return ObjectRef(child.api_version, child.kind, child.meta.namespace, owner.name, owner.uid)
+    return ObjectRef(owner.api_version, owner.kind, child.meta.namespace, owner.name, owner.uid)
+
+
+def _workload(root: ObjectRef, members: list[KubeObject], by_key: _ByKey, templates: Templates) -> Workload:
     own = by_key.get((root.group_kind, root.namespace, root.name))
     pods = sorted((m for m in members if m.group_kind == POD), key=lambda m: m.ref)
-    templates = _templates(own, members, specs)
+    controllers = sorted((m for m in members if m.group_kind != POD), key=lambda m: m.ref)
+    found = templates.of_workload(own, [*controllers, *pods])
     return Workload(
         ref=root,
         meta=own.meta if own else ObjectMeta(name=root.name, namespace=root.namespace, uid=root.uid),
         object=own,
-        templates=templates,
-        extra_containers=_extra_containers(templates, pods, specs),
+        templates=found,
+        extra_containers=templates.extra_containers(found, pods),
         pods=tuple(Pod(p) for p in pods),
     )
-
-
-def _templates(
-    own: KubeObject | None, members: list[KubeObject], specs: dict[bytes, Mapping[str, Any]]
-) -> tuple[PodTemplate, ...]:
-    """Take the root's own template, else those of the controllers below it, else what its pods show."""
-    if own and own.group_kind in TEMPLATE_PATHS:
-        return (_template(own, specs),)
-    controllers = [m for m in members if m.group_kind != POD]
-    active = [c for c in controllers if _replicas(c) != 0] or controllers
-    found = [_template(m, specs) for m in sorted(active or members, key=lambda m: m.ref)]
-    return tuple({id(t.spec): t for t in reversed(found)}.values())[::-1]
-
-
-class _Scaled(msgspec.Struct):
-    replicas: int | None = None
-
-
-class _ScaledBody(msgspec.Struct):
-    spec: _Scaled = msgspec.field(default_factory=_Scaled)
-
-
-def _replicas(controller: KubeObject) -> int | None:
-    return controller.decode(_ScaledBody).spec.replicas
-
-
-class _TemplateMeta(msgspec.Struct):
-    labels: dict[str, str] | None = None
-    annotations: dict[str, str] | None = None
-
-
-class _TemplateRaw(msgspec.Struct):
-    spec: msgspec.Raw = msgspec.Raw(b"{}")
-    metadata: _TemplateMeta = msgspec.field(default_factory=_TemplateMeta)
-
-
-class _WithTemplate(msgspec.Struct):
-    template: _TemplateRaw = msgspec.field(default_factory=_TemplateRaw)
-
-
-class _WithTemplateBody(msgspec.Struct):
-    spec: _WithTemplate = msgspec.field(default_factory=_WithTemplate)
-
-
-class _JobTemplate(msgspec.Struct, rename="camel"):
-    job_template: _WithTemplateBody = msgspec.field(default_factory=_WithTemplateBody)
-
-
-class _CronJobBody(msgspec.Struct):
-    spec: _JobTemplate = msgspec.field(default_factory=_JobTemplate)
-
-
-class _PodBody(msgspec.Struct):
-    spec: msgspec.Raw = msgspec.Raw(b"{}")
-
-
-def _template(holder: KubeObject, specs: dict[bytes, Mapping[str, Any]]) -> PodTemplate:
-    """Read the pod template that an object holds; equal specs share one decoded value."""
-    kind = holder.group_kind
-    if kind == POD:
-        raw, labels, annotations = holder.decode(_PodBody).spec, holder.meta.labels, holder.meta.annotations
-    else:
-        owner = (
-            holder.decode(_CronJobBody).spec.job_template
-            if kind.kind == "CronJob"
-            else holder.decode(_WithTemplateBody)
-        )
-        template = owner.spec.template
-        raw, labels, annotations = template.spec, template.metadata.labels, template.metadata.annotations
-    return PodTemplate(
-        owner=holder.ref,
-        path=TEMPLATE_PATHS[kind],
-        labels=labels or {},
-        annotations=annotations or {},
-        spec=_decoded(bytes(raw), specs),
-    )
-
-
-def _decoded(raw: bytes, specs: dict[bytes, Mapping[str, Any]]) -> Mapping[str, Any]:
-    if raw not in specs:
-        specs[raw] = msgspec.json.decode(raw, type=dict[str, Any] | None) or {}
-    return specs[raw]
-
-
-def _extra_containers(
-    templates: tuple[PodTemplate, ...], pods: Iterable[KubeObject], specs: dict[bytes, Mapping[str, Any]]
-) -> tuple[Container, ...]:
-    """Return containers that only running pods have, each name and content once."""
-    known = {c.name for t in templates for c in t.containers}
-    extra: dict[tuple[str, bytes], Container] = {}
-    for pod in {p.body: p for p in pods}.values():
-        for container in _template(pod, specs).containers:
-            if container.name not in known:
-                extra.setdefault((container.name, msgspec.json.encode(container.spec)), container)
-    return tuple(extra.values())
