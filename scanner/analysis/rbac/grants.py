@@ -188,7 +188,8 @@ def _given_to_everyone() -> tuple[Rule, ...]:
 def _covers(wide: Rule, narrow: Rule) -> bool:
     """Tell whether one rule on resources names all that another names; wildcards are words like any other here."""
     return (
-        set(narrow.verbs) <= set(wide.verbs)
+        not narrow.non_resource_urls
+        and set(narrow.verbs) <= set(wide.verbs)
         and set(narrow.api_groups or ()) <= set(wide.api_groups or ())
         and set(narrow.resources or ()) <= set(wide.resources or ())
         and (not wide.resource_names or set(narrow.resource_names or ("",)) <= set(wide.resource_names))

@@ -145,7 +145,7 @@ def _facts_of(chain: Chain) -> Iterator[Fact]:
 def plain(value: msgspec.Struct) -> dict[str, Any]:
     """Return a part of an object as the JSON values that it came in."""
     built: dict[str, Any] = msgspec.to_builtins(value)
-    return built
+    return {name: list(part) if isinstance(part, tuple) else part for name, part in built.items()}
 
 
 def place_of(scopes: Iterable[str]) -> str:
