@@ -19,6 +19,10 @@ ACTIVE_TIMEOUT_SECONDS = 60.0
 _ADMISSION = "admissionregistration.k8s.io/v1"
 
 
+class InvalidError(Exception):
+    """The API server finds an object invalid."""
+
+
 @dataclass(frozen=True)
 class Refusal:
     """What a ValidatingAdmissionPolicy said when it refused an object."""
@@ -33,8 +37,11 @@ class ApiServer:
     client: httpx.Client
 
     def create(self, thing: Mapping[str, Any]) -> None:
-        """Create an object."""
-        self._post(thing).raise_for_status()
+        """Create an object; raises `InvalidError` if the API server finds it invalid."""
+        answer = self._post(thing)
+        if answer.status_code == httpx.codes.UNPROCESSABLE_ENTITY:
+            raise InvalidError(answer.json()["message"])
+        answer.raise_for_status()
 
     def refusal(self, thing: Mapping[str, Any]) -> Refusal | None:
         """Ask whether an object would be created; None if so. Fails for any refusal but an admission policy's."""
