@@ -37,7 +37,7 @@ def table(
     missing = gaps(coverage)
     if missing:
         lines.append(Line("heading", "Not read: what depends on it is unknown, not fine"))
-        lines += [Line("unknown", f"    {_read(read)}") for read in missing]
+        lines += [Line("unknown", f"    {printable(text)}") for text in _gaps(missing)]
         lines.append(Line("", ""))
     lines.append(Line("heading", _totals(summary)))
     return lines
@@ -58,7 +58,7 @@ def _block(outcome: Outcome, policy: Policy, findings: list[Finding]) -> list[Li
     ordered = sorted(findings, key=lambda f: (-f.severity.rank, f.resource, f.key))
     for finding in ordered[:LISTED_RESOURCES]:
         lines.append(Line("resource", f"    {printable(str(finding.resource))}{_where(finding)}"))
-        if finding.message and finding.message != policy.title:
+        if not finding.message.startswith(policy.title):
             lines.append(Line("detail", f"        {printable(finding.message)}"))
         if finding.missing:
             lines.append(Line("detail", f"        missing: {printable(', '.join(finding.missing))}"))
@@ -75,9 +75,19 @@ def _where(finding: Finding) -> str:
     return f"  {printable(path)}" if path else ""
 
 
-def _read(read: Read) -> str:
-    where = f" in namespace {read.namespace}" if read.namespace else ""
-    return printable(f"{read.resource}{where}: {read.state.value}: {read.reason}")
+def _gaps(reads: tuple[Read, ...]) -> list[str]:
+    """Name what was not read, and why; kinds that one reason keeps from us share a line."""
+    by_reason: dict[str, list[Read]] = defaultdict(list)
+    for read in reads:
+        by_reason[f"{read.state.value}: {read.reason}"].append(read)
+    return [
+        f"{_name(group[0]) if len(group) == 1 else f'{len(group)} kinds'}: {reason}"
+        for reason, group in sorted(by_reason.items(), key=lambda item: len(item[1]))
+    ]
+
+
+def _name(read: Read) -> str:
+    return f"{read.resource} in {read.namespace}" if read.namespace else read.resource
 
 
 def _totals(summary: ReportSummary) -> str:

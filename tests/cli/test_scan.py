@@ -13,7 +13,7 @@ from tests.cli.running import EXAMPLE, plimsoll
 HOSTILE = """\
 apiVersion: v1
 kind: Pod
-metadata: {name: evil, namespace: default, labels: {x: y}}
+metadata: {name: evil, namespace: default, labels: {app: evil}}
 spec:
   containers:
     - name: "c\\e[31m\\u202eevil\\nforged line"
@@ -88,7 +88,7 @@ def test_a_broken_document_is_named_and_the_rest_is_scanned(tmp_path: Path) -> N
     (tmp_path / "mixed.yaml").write_text("a: [1\n---\n" + good)
     ended = plimsoll("scan", "--manifests", tmp_path, "-o", "json", "--policies", "pods/privileged-container")
     assert ended.status == 3
-    reasons = [read["reason"] for read in ended.json["coverage"] if read["state"] == "partial"]
+    reasons = [read["reason"] for read in ended.json["coverage"] if read["resource"] == "manifests"]
     assert len(reasons) == 1
     assert "mixed.yaml" in reasons[0]
     assert "line" in reasons[0]
