@@ -5,12 +5,18 @@ committed, so that no page says something that the code no longer does.
 """
 
 import datetime as dt
+import json
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
+from scanner.api.application import create_app
+from scanner.api.dependencies import Services
+from scanner.api.middleware import Limits
 from scanner.settings import PREFIX, SECRETS, Settings, SlackDestination, WebhookDestination
+from scanner.store.database import open_database
 from scanner.telemetry import Metrics, metric_name
+from scanner.version import VERSION
 
 REFERENCE = Path(__file__).parent / "reference"
 
@@ -109,10 +115,30 @@ from the cluster: the number of series does not grow with it. With several repli
 """
 
 
+def openapi() -> str:
+    """Write the description of the HTTP API."""
+    services = Services(
+        engine=open_database("sqlite:///never-opened.sqlite"),
+        policies={},
+        start_scan=_never,
+        check_ready=_never,
+        is_draining=lambda: False,
+        clock=_never,
+        metrics=Metrics(VERSION),
+    )
+    app = create_app(services, Limits(), version=VERSION)
+    return json.dumps(app.openapi(), indent=2, ensure_ascii=False) + "\n"
+
+
+def _never() -> NoReturn:
+    raise AssertionError("nothing is called to describe the API")
+
+
 #: File under `docs/reference/` to what writes it.
 PAGES: Mapping[str, Callable[[], str]] = {
     "configuration.md": configuration,
     "metrics.md": metrics,
+    "openapi.json": openapi,
 }
 
 

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Coroutine, Mapping
 from typing import Any
 
-from fastapi import APIRouter, FastAPI, Request
+from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
@@ -31,7 +31,7 @@ This release has no authentication. It listens on the loopback address unless it
 _Handler = Callable[[Request, Any], Coroutine[Any, Any, Response]]
 
 
-def create_app(services: Services, limits: Limits, *, version: str, max_body_bytes: int) -> FastAPI:
+def create_app(services: Services, limits: Limits, *, version: str) -> FastAPI:
     """Return the application; it holds no state but what it is given."""
     app = FastAPI(
         title="Plimsoll",
@@ -41,15 +41,11 @@ def create_app(services: Services, limits: Limits, *, version: str, max_body_byt
         redoc_url=None,
         openapi_url="/api/v1/openapi.json",
         redirect_slashes=False,  # an address that does not exist is a 404, not a redirect
-        max_body_size=max_body_bytes,
         exception_handlers=dict(_handlers()),
     )
     app.state.services = services
-    api = APIRouter(prefix="/api/v1")
-    for module in (scans, findings, resources, policies, summary):
-        api.include_router(module.router)
-    app.include_router(api)
-    app.include_router(health.router)
+    for module in (scans, findings, resources, policies, summary, health):
+        app.include_router(module.router)
     app.add_middleware(Conditional)
     app.add_middleware(Shell, limits=limits, metrics=services.metrics)
     app.openapi = _described(app)  # type: ignore[method-assign]  # as FastAPI documents it
@@ -95,7 +91,14 @@ async def _on_http_error(request: Request, error: HTTPException) -> Response:
     """Answer what the framework refuses: no such address, method or size."""
     problem = problem_of_status(error.status_code)
     detail = "nothing has this address" if problem is problems.NOT_FOUND else problem.title.lower()
-    return problem_response(problem, detail, request.state.request_id, headers=error.headers)
+    headers = {"Allow": _allowed_methods(request)} if problem is problems.METHOD_NOT_ALLOWED else {}
+    return problem_response(problem, detail, request.state.request_id, headers=headers)
+
+
+def _allowed_methods(request: Request) -> str:
+    """Return every method of an address; the framework itself names those of its first route alone."""
+    path = getattr(request.scope.get("route"), "path", "")
+    return ", ".join(sorted(method.upper() for method in request.app.openapi()["paths"].get(path, {"get": {}})))
 
 
 async def _on_invalid(request: Request, error: RequestValidationError) -> Response:

@@ -41,6 +41,8 @@ class Limits:
     hosts: frozenset[str] = frozenset()
     #: Requests that are answered at a time.
     concurrency: int = 64
+    #: Largest body.
+    body_bytes: int = 65536
 
 
 @dataclass(slots=True)
@@ -96,7 +98,7 @@ class Shell:
             await response(scope, receive, send)
             return
         try:
-            await self.app(scope, receive, send)
+            await self.app(scope, self._limited(receive), send)
         except Exception:  # the last resort: whatever a route did wrong ends as a problem and a log line
             _log.exception("request_failed", method=scope["method"], path=scope["path"])
             if exchange.status:
@@ -106,6 +108,20 @@ class Shell:
             )
             await response(scope, receive, send)
 
+    def _limited(self, receive: Receive) -> Receive:
+        """Return what ends the request once its body, which need not say its length, is too large."""
+        received = 0
+
+        async def receive_limited() -> Message:
+            nonlocal received
+            message = await receive()
+            received += len(message.get("body", b""))
+            if received > self.limits.body_bytes:
+                raise problems.ProblemError(problems.TOO_LARGE, f"a body may have {self.limits.body_bytes} bytes")
+            return message
+
+        return receive_limited
+
     def _refusal(self, scope: Scope) -> tuple[problems.ProblemType, str] | None:
         """Tell why a request is not even looked at, if it is not."""
         headers = Headers(scope=scope)
@@ -113,6 +129,8 @@ class Shell:
             return problems.OVERLOADED, "too many requests are being answered"
         if self.limits.hosts and host_name(headers.get("host", "")) not in self.limits.hosts:
             return problems.MISDIRECTED, "this service has no such host name"
+        if _content_length(headers) > self.limits.body_bytes:
+            return problems.TOO_LARGE, f"a body may have {self.limits.body_bytes} bytes"
         if scope["method"] not in _SAFE_METHODS and is_cross_site(headers):
             return problems.FORBIDDEN, "another site's page may not change anything here"
         return None
@@ -136,6 +154,12 @@ class Shell:
 
 
 _log = log(__name__)
+
+
+def _content_length(headers: Headers) -> int:
+    """Return how long a body says to be; the server has checked that it is a number."""
+    length = headers.get("content-length", "0")
+    return int(length) if length.isdecimal() else 0
 
 
 def host_name(header: str) -> str:

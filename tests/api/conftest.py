@@ -130,7 +130,7 @@ def api_over(engine: Engine, limits: Limits | None = None) -> Api:
         clock=lambda: NOW + dt.timedelta(minutes=5),
         metrics=metrics,
     )
-    app = create_app(services, limits or Limits(), version="1.2.3", max_body_bytes=1000)
+    app = create_app(services, limits or Limits(body_bytes=1000), version="1.2.3")
     return Api(app, engine, runner, shelf, metrics, draining)
 
 

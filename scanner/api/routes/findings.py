@@ -17,7 +17,7 @@ from scanner.posture.diff import State
 from scanner.store.database import reading
 from scanner.store.findings import FindingFilter, Position, get_finding, list_findings
 
-router = APIRouter(prefix="/findings", tags=["findings"])
+router = APIRouter(prefix="/api/v1/findings", tags=["findings"])
 
 #: What is asked for unless a state is named: what concerns people now.
 _OPEN = (State.OPEN, State.REGRESSED)

@@ -62,7 +62,10 @@ def metrics(deps: Deps) -> Response:
     operation_id="getProblemType",
     summary="What a problem means",
     response_class=Response,
-    responses={200: {"description": "Markdown.", "content": {"text/markdown": {}}}, **documented(problems.NOT_FOUND)},
+    responses={
+        200: {"description": "Markdown.", "content": {"text/markdown": {}}},
+        **documented(problems.NOT_FOUND, problems.INVALID),
+    },
 )
 async def problem_type(name: str) -> Response:
     """Describe a kind of problem; errors name this address as their `type`."""

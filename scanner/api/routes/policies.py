@@ -12,7 +12,7 @@ from scanner.api.problems import ProblemError, documented
 from scanner.api.schemas import Page, PolicyDetail, PolicyOut, policy_detail, policy_out
 from scanner.model.policy import Severity
 
-router = APIRouter(prefix="/policies", tags=["policies"])
+router = APIRouter(prefix="/api/v1/policies", tags=["policies"])
 
 
 class PolicyQuery(PageQuery):

@@ -14,7 +14,7 @@ from scanner.store.database import reading
 from scanner.store.findings import FindingFilter, list_findings
 from scanner.store.resources import ResourceFilter, ResourcePosition, get_resource, list_resources
 
-router = APIRouter(prefix="/resources", tags=["resources"])
+router = APIRouter(prefix="/api/v1/resources", tags=["resources"])
 
 
 class ResourceQuery(PageQuery):

@@ -13,7 +13,7 @@ from scanner.api.schemas import Page, ScanDetail, ScanOut, ScanState, scan_detai
 from scanner.store.database import reading
 from scanner.store.scans import get_scan, list_scans
 
-router = APIRouter(prefix="/scans", tags=["scans"])
+router = APIRouter(prefix="/api/v1/scans", tags=["scans"])
 
 
 class ScanQuery(PageQuery):

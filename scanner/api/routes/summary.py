@@ -18,7 +18,7 @@ from scanner.store.findings import tally_findings
 from scanner.store.scans import get_scan, list_clusters, list_scans
 from scanner.store.tables import CoverageRow, ScanRow
 
-router = APIRouter(prefix="/summary", tags=["summary"])
+router = APIRouter(prefix="/api/v1/summary", tags=["summary"])
 
 
 class SummaryQuery(BaseModel):
