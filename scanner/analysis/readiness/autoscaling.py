@@ -71,7 +71,7 @@ def _without_target(snapshot: Snapshot, autoscaler: ObjectRef, target: ScaleTarg
 
 def _judge(snapshot: Snapshot, autoscaler: KubeObject, spec: AutoscalerSpec, workload: Workload) -> Answer:
     lacking = [
-        Fact(path=f"{c.path}.resources.requests.{measured.name}", container=c.name, object=workload.ref)
+        Fact(path=f"{c.path}.resources.requests.{measured.name}", container=c.name, object=c.owner)
         for measured in _utilizations(autoscaler, spec)
         for c in lasting_containers(workload.template)
         if not measured.container or c.name == measured.container

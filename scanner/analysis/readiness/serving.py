@@ -87,7 +87,7 @@ def _readiness(snapshot: Snapshot, workload: Workload) -> Answer:
     unprobed = [(service, containers) for service in services if (containers := _unprobed(service, workload))]
     if not unprobed:
         return _passed(workload, "No Service sends traffic here without a probe" if services else "No Service")
-    probes = (Fact(path=f"{c.path}.readinessProbe", container=c.name) for _, found in unprobed for c in found)
+    probes = (_probe(container, workload) for _, containers in unprobed for container in containers)
     names = ", ".join(sorted(service.ref.name for service, _ in unprobed))
     return Answer(
         resource=workload.ref,
@@ -95,6 +95,11 @@ def _readiness(snapshot: Snapshot, workload: Workload) -> Answer:
         message=f"Service {names} sends traffic to pods that no readiness probe has found ready",
         evidence=(*probes, *(service.fact for service, _ in unprobed)),
     )
+
+
+def _probe(container: Container, workload: Workload) -> Fact:
+    holder = container.owner if container.owner != workload.ref else None
+    return Fact(path=f"{container.path}.readinessProbe", container=container.name, object=holder)
 
 
 def _unprobed(service: Service, workload: Workload) -> tuple[Container, ...]:
