@@ -1,9 +1,10 @@
 """Roles and bindings of a snapshot, indexed from both ends: by who is bound, and by what a rule names.
 
-Ten thousand bindings answer "who can" in milliseconds because equal rules are kept once, and found by verb and
-resource; only what is left is matched exactly.
+Ten thousand bindings answer "who can" in milliseconds because equal rules are kept once, and found by verb,
+group and resource; only what is left is matched exactly.
 """
 
+import itertools
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
@@ -84,32 +85,25 @@ class Index:
         return _grouped(((b.subject, scope_of(b.binding)), b) for b in self._bound)
 
     @cached_property
-    def by_role(self) -> Mapping[tuple[RoleKey, str], tuple[Bound, ...]]:
-        """Map a role and a scope (empty: cluster-wide) to what is bound to it."""
-        return _grouped(((b.role_key, scope_of(b.binding)), b) for b in self._bound)
-
-    @cached_property
-    def scopes_of_role(self) -> Mapping[RoleKey, tuple[str, ...]]:
-        """Map a role to the scopes that it is bound in."""
-        return _grouped(self.by_role)
+    def by_role(self) -> Mapping[RoleKey, Mapping[str, tuple[Bound, ...]]]:
+        """Map a role to what is bound to it, by scope (empty: cluster-wide)."""
+        by_role = _grouped((bound.role_key, bound) for bound in self._bound)
+        return {key: _grouped((scope_of(b.binding), b) for b in bounds) for key, bounds in by_role.items()}
 
     @cached_property
     def _places(self) -> Mapping[Rule, tuple[Place, ...]]:
         """Map each distinct rule of a bound role to where it stands."""
         return _grouped(
-            (rule, (key, number))
-            for key in dict.fromkeys(b.role_key for b in self._bound)
-            for number, rule in enumerate(self.roles[key].rules)
+            (rule, (key, number)) for key in self.by_role for number, rule in enumerate(self.roles[key].rules)
         )
 
     @cached_property
-    def _by_words(self) -> Mapping[tuple[str, str], tuple[Rule, ...]]:
-        """Map a verb and a resource, as rules write them, to the distinct rules that name both."""
+    def _by_words(self) -> Mapping[tuple[str, str, str], tuple[Rule, ...]]:
+        """Map a verb, a group and a resource, as rules write them, to the distinct rules that name all three."""
         return _grouped(
-            ((verb, resource), rule)
+            (words, rule)
             for rule in self._places
-            for verb in dict.fromkeys(rule.verbs)
-            for resource in dict.fromkeys(rule.resources or ())
+            for words in set(itertools.product(rule.verbs, rule.api_groups or (), rule.resources or ()))
         )
 
     @cached_property
@@ -123,24 +117,21 @@ class Index:
                 yield from self._places[rule]
 
     def _candidates(self, request: Request) -> Iterable[Rule]:
-        """Narrow down the rules to those that name verb and resource of a request, each once."""
+        """Narrow down the rules to those that name what a request names, each once."""
         if request.path is not None:
             return self._with_paths
         resources = {request.combined_resource, ALL}
         if request.subresource:
             resources.add(f"{ALL}/{request.subresource}")
-        return dict.fromkeys(
-            rule
-            for verb in {request.verb, ALL}
-            for resource in resources
-            for rule in self._by_words.get((verb, resource), ())
-        )
+        words = itertools.product({request.verb, ALL}, {request.group, ALL}, resources)
+        return dict.fromkeys(rule for key in words for rule in self._by_words.get(key, ()))
 
     def chains(self, request: Request, scopes: Iterable[str] | None = None) -> Iterator[tuple[Subject, Chain]]:
         """Find every subject that a request is granted to, with the chain, in the scopes given or in all."""
         for key, number in self.places_that_allow(request):
-            for scope in self.scopes_of_role[key] if scopes is None else scopes:
-                for bound in self.by_role.get((key, scope), ()):
+            by_scope = self.by_role[key]
+            for scope in by_scope if scopes is None else scopes:
+                for bound in by_scope.get(scope, ()):
                     yield bound.subject, Chain(bound.binding, bound.subject_index, self.roles[key], number)
 
 
