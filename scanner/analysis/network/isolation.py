@@ -7,11 +7,12 @@ Source: https://kubernetes.io/docs/concepts/services-networking/network-policies
 """
 
 import datetime as dt
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 import msgspec
 
+from scanner.analysis.network.cilium import CILIUM_KINDS, CiliumRule, cilium_rules
 from scanner.analysis.network.selection import (
     WORKLOAD_KINDS,
     PodLabels,
@@ -32,14 +33,12 @@ from scanner.model.workload import Workload
 
 NETWORK_POLICY = GroupKind("networking.k8s.io", "NetworkPolicy")
 
-#: Policies of network plugins and of the policy API's working group. Where one is present, a pod without a
-#: NetworkPolicy may be isolated all the same; their rules are not evaluated.
+#: Policies of network plugins and of the policy API's working group whose rules are not evaluated. Where one is
+#: present, a pod without a NetworkPolicy may be isolated all the same.
 OTHER_POLICY_KINDS: tuple[GroupKind, ...] = (
     GroupKind("policy.networking.k8s.io", "AdminNetworkPolicy"),
     GroupKind("policy.networking.k8s.io", "BaselineAdminNetworkPolicy"),
     GroupKind("policy.networking.k8s.io", "ClusterNetworkPolicy"),
-    GroupKind("cilium.io", "CiliumNetworkPolicy"),
-    GroupKind("cilium.io", "CiliumClusterwideNetworkPolicy"),
     GroupKind("crd.projectcalico.org", "NetworkPolicy"),
     GroupKind("crd.projectcalico.org", "GlobalNetworkPolicy"),
     GroupKind("crd.antrea.io", "NetworkPolicy"),
@@ -48,8 +47,12 @@ OTHER_POLICY_KINDS: tuple[GroupKind, ...] = (
     GroupKind("projectcalico.org", "NetworkPolicy"),
     GroupKind("projectcalico.org", "GlobalNetworkPolicy"),
 )
-#: Those of them that a live scan reads.
-_OTHER_KINDS_READ = tuple(kind for kind in OTHER_POLICY_KINDS if kind.group != "projectcalico.org")
+#: Whatever may isolate pods and is read by a live scan.
+_ISOLATING_KINDS = (
+    NETWORK_POLICY,
+    *CILIUM_KINDS,
+    *(kind for kind in OTHER_POLICY_KINDS if kind.group != "projectcalico.org"),
+)
 
 _CONSEQUENCES = {
     "ingress": "No NetworkPolicy isolates ingress: every pod and address may reach its pods",
@@ -71,6 +74,14 @@ class NamedPolicy:
         """Tell whether it isolates the pods that it selects, `ingress` or `egress`."""
         return self.spec.isolates_ingress if direction == "ingress" else self.spec.isolates_egress
 
+    def selects(self, pod: PodLabels) -> bool | None:
+        """Tell whether it selects a pod of its namespace; None if that depends on labels yet to come."""
+        return selects(self.spec.pod_selector, pod)
+
+
+#: Whatever may isolate a pod.
+Isolator = NamedPolicy | CiliumRule
+
 
 def network_policies(snapshot: Snapshot) -> Mapping[str, tuple[NamedPolicy, ...]]:
     """Return the NetworkPolicies by namespace, each sorted by name."""
@@ -80,34 +91,41 @@ def network_policies(snapshot: Snapshot) -> Mapping[str, tuple[NamedPolicy, ...]
     return {namespace: tuple(policies) for namespace, policies in found.items()}
 
 
-def isolating(policies: tuple[NamedPolicy, ...], pod: PodLabels, direction: str) -> NamedPolicy | bool | None:
-    """Return the first policy that isolates a pod, False if none does, None if that depends on labels yet to come."""
+def isolating(policies: Iterable[Isolator], pod: PodLabels, direction: str) -> Isolator | bool | None:
+    """Return the first policy that isolates a pod, False if none does, None if that depends on labels not known."""
     is_certain = True
     for policy in policies:
         if policy.isolates(direction):
-            answer = selects(policy.spec.pod_selector, pod)
+            answer = policy.selects(pod)
             if answer:
                 return policy
             is_certain = is_certain and answer is not None
     return False if is_certain else None
 
 
+def isolators(snapshot: Snapshot, namespace: str) -> tuple[Isolator, ...]:
+    """Return what may isolate the pods of a namespace: its NetworkPolicies, then Cilium's rules."""
+    return (*snapshot.derive(network_policies).get(namespace, ()), *cilium_rules(snapshot, namespace))
+
+
 def workloads_without_isolation(snapshot: Snapshot, *, now: dt.datetime, direction: str) -> Iterator[Answer]:
     """Answer for each workload whether some of its pods are isolated by no NetworkPolicy in a direction.
 
     `direction` is `ingress` or `egress`. Pods on the host network are nothing that NetworkPolicies are made for: they
-    pass here with a message that says so. Pods that have ended are left out. Where policies of another kind are in
-    force, or could not be read, a workload that no NetworkPolicy isolates is unknown.
+    pass here with a message that says so. Pods that have ended are left out. Cilium's policies isolate as well. Where
+    policies of another kind are in force, or could not be read, a workload that is not isolated is unknown.
     """
     del now  # nothing here depends on the time
-    by_namespace = snapshot.derive(network_policies)
+    by_namespace: dict[str, tuple[Isolator, ...]] = {}
     for workload in snapshot.workloads:
         pods = pods_of(workload, snapshot.source)
         if workload.template.spec.get("hostNetwork") is True:
             yield _on_host_network(workload)
         elif pods:
-            policies = by_namespace.get(workload.ref.namespace, ())
-            yield _judge_isolation(snapshot, workload, policies, pods, direction)
+            namespace = workload.ref.namespace
+            if namespace not in by_namespace:
+                by_namespace[namespace] = isolators(snapshot, namespace)
+            yield _judge_isolation(snapshot, workload, by_namespace[namespace], pods, direction)
 
 
 def _on_host_network(workload: Workload) -> Answer:
@@ -126,7 +144,7 @@ def _on_host_network(workload: Workload) -> Answer:
 def _judge_isolation(
     snapshot: Snapshot,
     workload: Workload,
-    policies: tuple[NamedPolicy, ...],
+    policies: tuple[Isolator, ...],
     pods: tuple[PodLabels, ...],
     direction: str,
 ) -> Answer:
@@ -135,14 +153,14 @@ def _judge_isolation(
     if open_pods:
         return _open(snapshot, workload, open_pods[0], direction)
     if any(policy is None for _, policy in found):
-        message = f"Which NetworkPolicy isolates {direction} depends on labels that its pods get when they start"
-        return Answer(resource=workload.ref, outcome=Outcome.UNKNOWN, message=message, missing=("list pods",))
-    names = sorted({policy.ref for _, policy in found if isinstance(policy, NamedPolicy)})
+        message = f"Whether a policy isolates {direction} depends on labels that its pods get when they start"
+        return Answer(resource=workload.ref, outcome=Outcome.UNKNOWN, message=message, missing=unread_pods(snapshot))
+    names = sorted({policy.ref for _, policy in found if isinstance(policy, NamedPolicy | CiliumRule)})
     return Answer(
         resource=workload.ref,
         outcome=Outcome.PASS,
         message=f"{names[0]} isolates {direction} of its pods",
-        evidence=tuple(Fact(path="spec.podSelector", object=name) for name in names),
+        evidence=tuple(Fact(object=name) for name in names),
     )
 
 
@@ -150,7 +168,7 @@ def _open(snapshot: Snapshot, workload: Workload, pod: PodLabels, direction: str
     """Return what can be said of a workload with a pod that no NetworkPolicy isolates."""
     evidence: tuple[Fact, ...] = (pod.fact(workload.ref),)
     namespace = workload.ref.namespace
-    missing = missing_reads(snapshot, (NETWORK_POLICY, *_OTHER_KINDS_READ), namespace)
+    missing = missing_reads(snapshot, _ISOLATING_KINDS, namespace)
     if missing:
         message = f"No NetworkPolicy that could be read isolates {direction} of its pods"
         return Answer(

@@ -84,7 +84,7 @@ def ingresses_without_backend(snapshot: Snapshot, *, now: dt.datetime) -> Iterat
     """Answer for each Ingress whether one of its Services does not exist or lacks the port.
 
     Backends that are not Services, and those that a controller reads from annotations, are not judged. A Service that
-    is missing in files which are not the whole of the namespace is unknown.
+    is missing in files which hold neither workloads nor Services of the namespace is unknown.
     """
     del now  # nothing here depends on the time
     for ingress in snapshot.of(*INGRESS):
@@ -102,7 +102,7 @@ def _judge_ingress(snapshot: Snapshot, ingress: KubeObject) -> Answer:
     if not problems:
         return Answer(resource=ingress.ref, outcome=Outcome.PASS, message="Its Services exist and have the ports")
     missing = missing_reads(snapshot, (SERVICE,), namespace)
-    is_absence_proven = not missing and is_described(snapshot, namespace)
+    is_absence_proven = not missing and (is_described(snapshot, namespace) or _has_services(snapshot, namespace))
     proven = [p for p in problems if is_absence_proven or not p.is_absence]
     shown = proven or problems
     message = "; ".join(sorted({p.text for p in shown}))
@@ -123,6 +123,11 @@ def _backends(spec: IngressSpec) -> Iterator[tuple[str, IngressServiceBackend]]:
         for p, path in enumerate((rule.http.paths if rule.http else None) or ()):
             if path.backend.service:
                 yield f"spec.rules[{r}].http.paths[{p}].backend.service", path.backend.service
+
+
+def _has_services(snapshot: Snapshot, namespace: str) -> bool:
+    """Tell whether files hold Services of a namespace, beside which an Ingress's own would lie."""
+    return any(service.meta.namespace == namespace for service in snapshot.of(*SERVICE))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

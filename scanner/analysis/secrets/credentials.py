@@ -10,7 +10,7 @@ from collections.abc import Iterator
 
 #: Last words of a name whose value people choose: any text is taken for one.
 _CHOSEN = ("PASSWORD", "PASSWD", "PASSPHRASE", "REQUIREPASS", "MASTERAUTH")
-#: The same as whole words only; joined to others they mean something else (BYPASS, OLDPWD).
+#: The same as whole words only; joined to others they mean something else (BYPASS, OLDPWD), as PWD does by itself.
 _CHOSEN_WORDS = frozenset({"PASS", "PWD", "PW"})
 #: Last words of a name whose value a machine makes: the value must look so.
 _MADE = ("TOKEN", "SECRET", "APIKEY", "CREDENTIAL", "CREDENTIALS", "SECRETKEY", "PRIVATEKEY", "ACCESSKEY")
@@ -51,11 +51,13 @@ _WRITTEN = re.compile(r"[A-Za-z]{1,23}\d{0,3}(?:[-_.:/](?:[A-Za-z]{1,23}\d{0,2}|
 
 _URL_PASSWORD = re.compile(r"[a-z][a-z0-9+.\-]*://[^\s:/@?#]*:([^\s@/?#]+)@[^\s@]", re.IGNORECASE)
 _PARAMETER = re.compile(r"(?:^|[;&?\s])(?:password|pwd)\s*=\s*('[^']*'|\"[^\"]*\"|[^;&\s]+)", re.IGNORECASE)
-_BEARER = re.compile(r"authorization:\s*(?:bearer|basic|token)\s+([\w.~+/=-]{8,})", re.IGNORECASE)
+_HEADER = re.compile(r"authorization:\s*(?:bearer|basic|token)\s+([\w.~+/=-]{8,})", re.IGNORECASE)
+_BEARER = re.compile(r"^bearer\s+([\w.~+/=-]{8,})$", re.IGNORECASE)
 
 #: Values that say themselves what they are. Sources: the issuers' documentation of their token formats.
 _KNOWN: tuple[tuple[str, re.Pattern[str]], ...] = (
-    ("a private key", re.compile(r"-----BEGIN (?:[A-Z]+ )*PRIVATE KEY-----")),
+    ("a private key", re.compile(r"-{3,}BEGIN (?:[A-Z]+ )*PRIVATE KEY-{3,}")),
+    ("an access key of AWS", re.compile(r"\b(?:AKIA|ASIA)[A-Z2-7]{16}\b")),
     ("a GitHub token", re.compile(r"\b(?:gh[pousr]_[A-Za-z0-9]{36,}|github_pat_\w{50,})")),
     ("a GitLab token", re.compile(r"\bglpat-[\w-]{20,}")),
     ("a Slack token", re.compile(r"\bxox[abprs]-[\w-]{10,}")),
@@ -81,6 +83,8 @@ def why_text(text: str) -> str:
     for what, pattern in _KNOWN:
         if pattern.search(text):
             return what
+    if any(_is_made(token) for token in _BEARER.findall(text)):
+        return "a bearer token"
     if any(_is_chosen(password) for password in _URL_PASSWORD.findall(text)):
         return "a password in a URL"
     if any(_is_chosen(_unquoted(password)) for password in _PARAMETER.findall(text)):
@@ -101,7 +105,7 @@ def why_command(words: tuple[str, ...]) -> Iterator[tuple[int, str]]:
 
 def _why_word(word: str, option: str) -> str:
     """Say why one word of a command line holds a credential; `option` is the one before it, if it is one."""
-    if any(_is_made(token) for token in _BEARER.findall(word)):
+    if any(_is_made(token) for token in _HEADER.findall(word)):
         return "a value of the header Authorization"
     if assigned := _OPTION.fullmatch(word):
         return why_text(assigned[2]) or _why_named(assigned[1], assigned[2])
@@ -125,13 +129,13 @@ def _why_named(name: str, value: str) -> str:
         words.pop()
     if not words or _HARMLESS.intersection(words):
         return ""
-    if _is_chosen_name(words):
+    if _is_chosen_name(words) and name != "PWD":
         return f"the value of {name}" if _is_chosen(value) else ""
     return f"the value of {name}" if _is_made_name(words) and _is_made(value) else ""
 
 
 def _is_chosen_name(words: list[str]) -> bool:
-    return words[-1].endswith(_CHOSEN) or (len(words) > 1 and words[-1] in _CHOSEN_WORDS)
+    return words[-1].endswith(_CHOSEN) or words[-1] in _CHOSEN_WORDS
 
 
 def _is_made_name(words: list[str]) -> bool:

@@ -140,8 +140,8 @@ def test_unread_network_policies_make_an_open_workload_unknown() -> None:
 @pytest.mark.parametrize(
     ("api_version", "kind", "namespace", "outcome"),
     [
-        ("cilium.io/v2", "CiliumNetworkPolicy", "shop", Outcome.UNKNOWN),
-        ("cilium.io/v2", "CiliumNetworkPolicy", "payments", Outcome.FAIL),
+        ("crd.antrea.io/v1beta1", "NetworkPolicy", "shop", Outcome.UNKNOWN),
+        ("crd.antrea.io/v1beta1", "NetworkPolicy", "payments", Outcome.FAIL),
         ("crd.projectcalico.org/v1", "GlobalNetworkPolicy", "", Outcome.UNKNOWN),
         ("policy.networking.k8s.io/v1alpha1", "AdminNetworkPolicy", "", Outcome.UNKNOWN),
     ],

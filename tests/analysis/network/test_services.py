@@ -118,6 +118,11 @@ def test_a_backend_that_is_in_no_file_is_unknown() -> None:
     assert (answer.outcome, answer.missing) == (Outcome.UNKNOWN, ("list services",))
 
 
+def test_files_with_other_services_hold_those_of_the_ingress_too() -> None:
+    """Where Services of the namespace are in the files, the one that is not is missing."""
+    assert _of_ingress(_ingress("blog"), _service("web"), source=SourceKind.MANIFESTS).outcome is Outcome.FAIL
+
+
 def test_an_action_of_the_aws_controller_is_no_service() -> None:
     """`use-annotation` sends the controller to the Ingress's annotations."""
     assert _of_ingress(_ingress("redirect", name="use-annotation")).outcome is Outcome.PASS
