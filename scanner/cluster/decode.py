@@ -1,7 +1,7 @@
 """Bytes to objects, for API servers, files and saved snapshots alike: trimmed, checked, and shared where equal.
 
 Whatever comes in, `decode_object` gives an object that holds to its kind's shape or raises `MalformedError`; nothing
-behind it has to check again. One broken object of a page is set aside with a line, and the rest goes on.
+behind it has to check again.
 """
 
 import re
@@ -14,14 +14,14 @@ from scanner.cluster.shapes import shape_of
 from scanner.errors import InputError
 from scanner.model.objects import KubeObject, ObjectMeta
 from scanner.model.refs import GroupKind, group_of
-from scanner.model.resources import BY_KIND, SECRETS, Resource
+from scanner.model.resources import BY_KIND, SECRETS
 
 POD = GroupKind("", "Pod")
 NODE = GroupKind("", "Node")
 #: Fields of every object that are not part of its body.
 _NOT_BODY = ("apiVersion", "kind", "metadata", "status")
-#: What a list of metadata alone is called, and each of its items.
-PARTIAL = "PartialObjectMetadata"
+#: What decoding raises where something is not what it should be.
+MALFORMED = (msgspec.DecodeError, ValueError, RecursionError)
 #: msgspec says where as `$.spec…`, `$[0]`, and for maps `$[...]`.
 _WHERE = re.compile(r" - at `(?P<key>key in )?\$\.?(?P<path>[^`]*)`$")
 
@@ -45,59 +45,11 @@ class Interner:
         return known
 
 
-class Page(msgspec.Struct, frozen=True):
-    """One page of a list."""
-
-    items: tuple[KubeObject, ...]
-    #: Asks for the next page; empty on the last.
-    continue_token: str = ""
-    #: How many objects are left behind this page; None where the server does not say.
-    remaining: int | None = None
-    #: One line for each object that was set aside.
-    broken: tuple[str, ...] = ()
-    #: Of the list; two pages of one list have the same.
-    resource_version: str = ""
-
-
-class _ListMeta(msgspec.Struct, rename="camel"):
-    continue_token: str | None = msgspec.field(default=None, name="continue")
-    remaining: int | None = msgspec.field(default=None, name="remainingItemCount")
-    resource_version: str | None = None
-
-
-class _List(msgspec.Struct, rename="camel"):
-    api_version: str
-    kind: str
-    metadata: _ListMeta | None = None
-    items: list[msgspec.Raw] | None = None
-
-
-_list_decoder = msgspec.json.Decoder(_List)
 _fields_decoder = msgspec.json.Decoder(trim.Fields)
+_spec_decoder = msgspec.json.Decoder(trim.Fields | None)
+_status_decoder = msgspec.json.Decoder(trim.PodStatusWire | None)
 _meta_decoder = msgspec.json.Decoder(ObjectMeta)
 _string_decoder = msgspec.json.Decoder(str | None)
-
-
-def decode_page(raw: bytes, resource: Resource, *, interner: Interner | None = None) -> Page:
-    """Decode one page of a list of this kind; raises `MalformedError` if it is no such list at all."""
-    try:
-        page = _list_decoder.decode(raw)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise MalformedError(f"{resource.name}: not a list: {_said(error)}") from error
-    is_partial = page.kind == f"{PARTIAL}List"
-    if page.kind != f"{resource.kind}List" and not is_partial:
-        raise MalformedError(f"{resource.name}: the server answered with kind {page.kind[:80]!r}")
-    api_version = _api_version(resource) if is_partial else page.api_version
-    share = interner or Interner()
-    items: list[KubeObject] = []
-    broken: list[str] = []
-    for item in page.items or ():
-        try:
-            items.append(_decode(item, api_version, resource.kind, "", share, is_partial=is_partial))
-        except MalformedError as error:
-            broken.append(str(error))
-    meta = page.metadata or _ListMeta()
-    return Page(tuple(items), meta.continue_token or "", meta.remaining, tuple(broken), meta.resource_version or "")
 
 
 def decode_object(
@@ -112,36 +64,30 @@ def decode_object(
 
     An object that is to be named by the server (`generateName`) gets that prefix as its name. Raises `MalformedError`.
     """
-    return _decode(raw, api_version, kind, origin, interner or Interner(), is_partial=False)
-
-
-def _api_version(resource: Resource) -> str:
-    version = resource.versions[0]
-    return f"{resource.group}/{version}" if resource.group else version
-
-
-def _decode(  # noqa: PLR0913 - the parts of one object
-    raw: bytes | msgspec.Raw, api_version: str, kind: str, origin: str, interner: Interner, *, is_partial: bool
-) -> KubeObject:
     name = ""
     try:
         fields = _fields_decoder.decode(raw)
-        if not is_partial:
-            api_version = _text(fields, "apiVersion") or api_version
-            kind = _text(fields, "kind") or kind
+        api_version = _text(fields, "apiVersion") or api_version
+        kind = _text(fields, "kind") or kind
         _require(api_version, "apiVersion")
         _require(kind, "kind")
-        metadata = bytes(fields.get("metadata", b"{}"))
-        meta = _metadata(metadata, is_secret=kind == SECRETS.kind)
+        meta = _metadata(bytes(fields.get("metadata", b"{}")), is_secret=kind == SECRETS.kind)
         name = f"{meta.namespace}/{meta.name}" if meta.namespace else meta.name
-        if is_partial:
-            body = trim.trim_secret_metadata(metadata)
-            return KubeObject(api_version, kind, meta, body, origin=origin)
-        body, status = _contents(GroupKind(group_of(api_version), kind), meta, fields, interner)
+        body, status = _contents(GroupKind(group_of(api_version), kind), meta, fields, interner or Interner())
         return KubeObject(api_version, kind, meta, body, status, origin)
-    except (msgspec.DecodeError, ValueError, RecursionError) as error:
+    except MALFORMED as error:
         what = " ".join(part for part in (kind, name) if part) or "object"
-        raise MalformedError(f"{what}: {_said(error)}") from error
+        raise MalformedError(f"{what}: {said(error)}") from error
+
+
+def decode_secret_metadata(raw: bytes | msgspec.Raw) -> KubeObject:
+    """Decode the metadata of a Secret, of which nothing else was asked for. Raises `MalformedError`."""
+    try:
+        metadata = bytes(_fields_decoder.decode(raw).get("metadata", b"{}"))
+        meta = _metadata(metadata, is_secret=True)
+        return KubeObject("v1", SECRETS.kind, meta, trim.trim_secret_metadata(metadata))
+    except MALFORMED as error:
+        raise MalformedError(f"{SECRETS.kind}: {said(error)}") from error
 
 
 def _text(fields: trim.Fields, key: str) -> str:
@@ -163,6 +109,11 @@ def _metadata(raw: bytes, *, is_secret: bool) -> ObjectMeta:
         meta = _meta_decoder.decode(raw)
     except msgspec.ValidationError as error:
         raise ValueError(_at("metadata", error)) from error
+    return kept_metadata(meta, is_secret=is_secret)
+
+
+def kept_metadata(meta: ObjectMeta, *, is_secret: bool = False) -> ObjectMeta:
+    """Check metadata and return what is kept of it; raises ValueError."""
     if not meta.name:
         if not meta.generate_name:
             raise ValueError("metadata.name is missing")
@@ -186,10 +137,10 @@ def _contents(kind: GroupKind, meta: ObjectMeta, fields: trim.Fields, interner: 
     try:
         if kind == POD:
             field = "spec"
-            spec, node_name = trim.trim_pod_spec(bytes(fields.get("spec", b"{}")), meta)
+            spec, node_name = trim.trim_pod_spec(_spec_decoder.decode(fields.get("spec", b"{}")) or {}, meta)
             fields["spec"] = msgspec.Raw(spec)
             field = "status"
-            kept = trim.trim_pod_status(status, node_name)
+            kept = trim.trim_pod_status(_status_decoder.decode(status), node_name)
         elif kind == NODE:
             field = "status"
             kept = trim.trim_node_status(status)
@@ -220,7 +171,7 @@ def _at(field: str, error: Exception) -> str:
     return f"{said[: found.start()]} at {field}{'' if path.startswith('[') else '.'}{path}"
 
 
-def _said(error: Exception) -> str:
+def said(error: Exception) -> str:
     """Word what msgspec said as one line with the field's path, never with its value."""
     match error:
         case RecursionError():

@@ -4,7 +4,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from scanner.cluster.client import FORBIDDEN, GONE, JSON, NOT_FOUND, UNAUTHORIZED, Client, RequestError, TooLargeError
-from scanner.cluster.decode import Interner, MalformedError, Page, decode_object, decode_page
+from scanner.cluster.decode import Interner, MalformedError, decode_object
+from scanner.cluster.pages import Page, decode_page
 from scanner.model.coverage import ReadState
 from scanner.model.objects import KubeObject
 from scanner.model.resources import Resource

@@ -23,7 +23,10 @@ _SELECTOR_FIELDS = frozenset({"matchLabels", "matchExpressions"})
 _EMPTY_ITEMS = frozenset({"ingress", "egress", "ports"})
 
 #: The name that the ServiceAccount admission plugin gives the token volume: a random suffix for each pod.
-_TOKEN_VOLUME = re.compile(rb'(?<!\\)("name":\s*"kube-api-access)-[a-z0-9]{5}"')
+_TOKEN_VOLUME = re.compile(rb'kube-api-access-[a-z0-9]{5}"')
+_TOKEN_VOLUME_NAME = b"kube-api-access"
+#: The fields of a PodSpec that name volumes.
+_NAMING_VOLUMES = ("volumes", "containers", "initContainers", "ephemeralContainers")
 
 #: Annotations of a Secret whose values are names, needed to tell whose token it holds.
 _SECRET_ANNOTATIONS = frozenset({"kubernetes.io/service-account.name", "kubernetes.io/service-account.uid"})
@@ -93,33 +96,39 @@ def trim_secret_metadata(metadata: bytes) -> bytes:
     return msgspec.json.encode(SecretBody(type="", keys=tuple(sorted(keys))))
 
 
-class _PodIP(msgspec.Struct):
+class PodIP(msgspec.Struct):
+    """One address of a pod on the wire."""
+
     ip: str = ""
 
 
-class _PodStatusWire(msgspec.Struct, rename="camel"):
+class PodStatusWire(msgspec.Struct, rename="camel"):
+    """The part of a pod's status on the wire that is kept."""
+
     phase: str | None = None
     host_ip: str | None = msgspec.field(default=None, name="hostIP")
     pod_ip: str | None = msgspec.field(default=None, name="podIP")
-    pod_ips: tuple[_PodIP, ...] | None = msgspec.field(default=None, name="podIPs")
+    pod_ips: tuple[PodIP, ...] | None = msgspec.field(default=None, name="podIPs")
 
 
-def trim_pod_status(status: bytes, node_name: str) -> bytes:
+def trim_pod_status(status: PodStatusWire | None, node_name: str) -> bytes:
     """Keep of a pod's status what `PodStatus` reads."""
-    wire = msgspec.json.decode(status, type=_PodStatusWire | None) or _PodStatusWire()
+    wire = status or PodStatusWire()
     ips = tuple(p.ip for p in wire.pod_ips or ()) or ((wire.pod_ip,) if wire.pod_ip else ())
     kept = PodStatus(node_name=node_name, phase=wire.phase or "", host_ip=wire.host_ip or "", pod_ips=ips)
     return b"" if kept == PodStatus() else msgspec.json.encode(kept)
 
 
-def trim_pod_spec(spec: bytes, meta: ObjectMeta) -> tuple[bytes, str]:
+def trim_pod_spec(fields: Fields, meta: ObjectMeta) -> tuple[bytes, str]:
     """Take out of a PodSpec what differs between the pods of one template; also return the name of the node.
 
     That is the node, a hostname that repeats the pod's name (StatefulSet), the random suffix of the token volume, and
-    the node affinity by which a DaemonSet puts each pod on its node.
+    the node affinity by which a DaemonSet puts each pod on its node. Changes the fields that it is given.
     """
-    fields = _fields.decode(_TOKEN_VOLUME.sub(rb'\1"', spec)) or {}
     node_name = msgspec.json.decode(fields.pop("nodeName", b'""'), type=str | None) or ""
+    for field in _NAMING_VOLUMES:
+        if field in fields:
+            fields[field] = _without_token_suffix(fields[field])
     if "hostname" in fields and msgspec.json.decode(fields["hostname"]) == meta.name:
         del fields["hostname"]
     if "affinity" in fields and meta.controller and meta.controller.kind == "DaemonSet":
@@ -127,6 +136,15 @@ def trim_pod_spec(spec: bytes, meta: ObjectMeta) -> tuple[bytes, str]:
         if affinity:
             fields["affinity"] = msgspec.Raw(msgspec.json.encode(affinity))
     return msgspec.json.encode(fields), node_name
+
+
+def _without_token_suffix(field: msgspec.Raw) -> msgspec.Raw:
+    raw = bytes(field)
+    # Inside a string a quote is escaped, so this finds the value of a field and nothing that someone wrote about it.
+    for name in {match[:-1] for match in _TOKEN_VOLUME.findall(raw)} if _TOKEN_VOLUME_NAME in raw else ():
+        for colon in (b":", b": "):
+            raw = raw.replace(b'"name"' + colon + b'"' + name + b'"', b'"name":"' + _TOKEN_VOLUME_NAME + b'"')
+    return msgspec.Raw(raw)
 
 
 def _without_node_match(affinity: Any) -> Any:

@@ -130,7 +130,11 @@ def running() -> Iterator[StandIn]:
         def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 - the name is http.server's
             """Say nothing."""
 
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    class Server(ThreadingHTTPServer):
+        def handle_error(self, request: Any, client_address: Any) -> None:
+            """Say nothing: connections break on purpose."""
+
+    server = Server(("127.0.0.1", 0), Handler)
     server.daemon_threads = True
     stand_in.url = f"http://127.0.0.1:{server.server_port}"
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})

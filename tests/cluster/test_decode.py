@@ -1,6 +1,5 @@
 """Bytes to objects: trimmed, checked, shared; whatever comes in, an object or one clear error comes out."""
 
-from collections.abc import Mapping
 from typing import Any
 
 import msgspec
@@ -8,34 +7,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from scanner.cluster.decode import Interner, MalformedError, decode_object, decode_page
+from scanner.cluster.decode import MalformedError, decode_object
 from scanner.model.objects import LAST_APPLIED, KubeObject
-from scanner.model.resources import BY_KIND, RESOURCES, SECRETS, Resource
+from scanner.model.resources import BY_KIND
 from scanner.model.snapshot import Snapshot, SourceKind
 from tests.builders import NOW
 from tests.builders import snapshot as snapshot_of
-
-PODS = next(r for r in RESOURCES if r.plural == "pods")
-NAMESPACES = next(r for r in RESOURCES if r.plural == "namespaces")
 
 
 def encoded(value: Any) -> bytes:
     """Write JSON."""
     return msgspec.json.encode(value)
-
-
-def page(resource: Resource, *items: Any, kind: str = "", meta: Mapping[str, Any] | None = None) -> bytes:
-    """Make one page of a list as the API server writes it: its items lack kind and apiVersion."""
-    version = resource.versions[0]
-    api_version = f"{resource.group}/{version}" if resource.group else version
-    return encoded(
-        {"kind": kind or f"{resource.kind}List", "apiVersion": api_version, "metadata": meta or {}, "items": items}
-    )
-
-
-def pod(name: str = "web-1", **spec: Any) -> dict[str, Any]:
-    """Make a pod as the API server writes it in a list."""
-    return {"metadata": {"name": name, "namespace": "shop"}, "spec": spec}
 
 
 def decoded(kind: str, **fields: Any) -> KubeObject:
@@ -44,52 +26,6 @@ def decoded(kind: str, **fields: Any) -> KubeObject:
     version = f"{resource.group}/{resource.versions[0]}".lstrip("/")
     whole = {"apiVersion": version, "kind": kind, "metadata": {"name": "web", "namespace": "shop"}} | fields
     return decode_object(encoded(whole))
-
-
-def test_items_of_a_list_get_its_kind_and_version() -> None:
-    """The API server leaves both out of the items."""
-    (item,) = decode_page(page(PODS, pod()), PODS).items
-    assert (item.api_version, item.kind) == ("v1", "Pod")
-
-
-def test_a_page_tells_how_to_go_on() -> None:
-    """The continue token and the number of what is to come are kept."""
-    got = decode_page(page(PODS, pod(), meta={"continue": "abc", "remainingItemCount": 7}), PODS)
-    assert (got.continue_token, got.remaining) == ("abc", 7)
-
-
-def test_the_last_page_has_no_continue_token() -> None:
-    """Missing means that the list is complete."""
-    assert decode_page(page(PODS, pod()), PODS).continue_token == ""
-
-
-def test_a_list_without_items_is_empty() -> None:
-    """Go writes an empty list as null."""
-    raw = encoded({"kind": "PodList", "apiVersion": "v1", "metadata": {}, "items": None})
-    assert decode_page(raw, PODS).items == ()
-
-
-def test_one_broken_object_leaves_the_rest_of_its_page() -> None:
-    """It is set aside, and named."""
-    got = decode_page(page(PODS, pod("good"), pod("bad", containers={}), pod("better")), PODS)
-    assert [o.meta.name for o in got.items] == ["good", "better"]
-    assert got.broken == ("Pod shop/bad: Expected `array`, got `object` at spec.containers",)
-
-
-@pytest.mark.parametrize(
-    "raw",
-    [b"", b"{}", b"[]", b"null", b'{"kind":"PodList"', b"<html>", encoded({"kind": "Status", "apiVersion": "v1"})],
-)
-def test_what_is_no_list_is_refused(raw: bytes) -> None:
-    """An empty 200, half an answer, a login page and a Status are not empty lists."""
-    with pytest.raises(MalformedError, match=r"^pods: "):
-        decode_page(raw, PODS)
-
-
-def test_a_list_of_another_kind_is_refused() -> None:
-    """A proxy that mixes up answers must not make a kind look empty."""
-    with pytest.raises(MalformedError, match="kind 'NamespaceList'"):
-        decode_page(page(NAMESPACES), PODS)
 
 
 def test_an_object_is_named_in_its_error_with_the_field() -> None:
@@ -149,31 +85,11 @@ def test_a_name_that_the_server_is_to_make_is_its_prefix() -> None:
     assert decode_object(b'{"apiVersion":"v1","kind":"Pod","metadata":{"generateName":"job-"}}').meta.name == "job-"
 
 
-def test_equal_bodies_are_one() -> None:
-    """That is what lets a snapshot of many pods fit in memory."""
-    interner = Interner()
-    first, second = decode_page(
-        page(PODS, pod("a", hostPID=True), pod("b", hostPID=True)), PODS, interner=interner
-    ).items
-    assert first.body is second.body
-
-
 def test_the_order_of_top_level_fields_makes_no_difference() -> None:
     """Two writers of one object agree."""
     one = decode_object(b'{"apiVersion":"a/v1","kind":"C","metadata":{"name":"x"},"b":1,"a":2}')
     other = decode_object(b'{"a":2,"b":1,"kind":"C","metadata":{"name":"x"},"apiVersion":"a/v1"}')
     assert one == other
-
-
-def test_metadata_of_secrets_gives_their_keys_from_who_manages_them() -> None:
-    """The names of managed fields tell the names of the keys; the type stays unknown."""
-    fields: dict[str, Any] = {"f:data": {".": {}, "f:password": {}, "f:user": {}}, "f:type": {}}
-    item = {"kind": "PartialObjectMetadata", "apiVersion": "meta.k8s.io/v1"} | {
-        "metadata": {"name": "db", "namespace": "shop", "managedFields": [{"fieldsV1": fields}]}
-    }
-    (got,) = decode_page(page(SECRETS, item, kind="PartialObjectMetadataList"), SECRETS).items
-    assert got.ref == msgspec.structs.replace(got.ref, api_version="v1", kind="Secret", namespace="shop", name="db")
-    assert msgspec.json.decode(got.body) == {"type": "", "keys": ["password", "user"]}
 
 
 @pytest.mark.parametrize(
