@@ -6,6 +6,7 @@ import uuid
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from http import HTTPStatus
 from typing import Any
 
 import httpx
@@ -49,6 +50,19 @@ class ApiServer:
         if ephemeral:
             return self._refusal_of_ephemeral(thing, ephemeral)
         return _refusal(self._post(thing, dry_run=True))
+
+    def stored(self, thing: Mapping[str, Any]) -> dict[str, Any] | None:
+        """Return an object as it would be stored, with all defaults.
+
+        None if the API server has no such kind, or has one of that name already.
+        """
+        answer = self._post(thing, dry_run=True)
+        if answer.status_code in {HTTPStatus.NOT_FOUND, HTTPStatus.CONFLICT}:
+            return None
+        if not answer.is_success:
+            raise AssertionError(f"refused: {answer.json().get('message', '')}")
+        found: dict[str, Any] = answer.json()
+        return found
 
     def _refusal_of_ephemeral(self, pod: Mapping[str, Any], ephemeral: object) -> Refusal | None:
         """Create the pod without its ephemeral containers, then ask for them, as `kubectl debug` does."""
