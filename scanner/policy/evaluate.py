@@ -5,7 +5,6 @@ What was not read gives `unknown` with the read, and never a pass.
 """
 
 import datetime as dt
-from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 from functools import partial
@@ -19,14 +18,14 @@ from scanner.model.policy import Policy, PolicyId
 from scanner.model.refs import GroupKind, ObjectRef
 from scanner.model.snapshot import Snapshot, object_ref_of_cluster
 from scanner.model.workload import TEMPLATE_PATHS
-from scanner.policy.judge import Judge, Rule, rule_of, sorted_facts
+from scanner.policy.judge import Judge, Passed, Rule, benches_of, rule_of, sorted_facts
 from scanner.policy.questions import QUESTIONS
-from scanner.policy.subjects import CONTAINER, NAMESPACE, WORKLOAD, kind_of, kinds_read_for
+from scanner.policy.subjects import NAMESPACE, kind_of, kinds_read_for
 
 #: Told how many steps of how many are done.
 Progress = Callable[[int, int], None]
 
-_Step = Callable[[], Iterable[Finding]]
+_Step = Callable[[], Iterable[Finding | Passed]]
 
 
 def evaluate(
@@ -44,11 +43,11 @@ def evaluate(
     cluster (or the namespace, where only that is concerned) says which reads were missing.
     """
     books = _Books(snapshot, policies, all_outcomes=all_outcomes)
-    rules: dict[str, list[Rule]] = defaultdict(list)
+    rules: list[Rule] = []
     for policy in policies:
         if policy.forbid:
             try:
-                rules[policy.subject].append(rule_of(policy))
+                rules.append(rule_of(policy))
             except PolicyError as error:
                 books.broke(policy, error)
     asked = [policy for policy in policies if policy.ask]
@@ -56,8 +55,8 @@ def evaluate(
     for number, step in enumerate(steps):
         if progress is not None:
             progress(number, len(steps))
-        for finding in step():
-            books.add(finding)
+        for outcome in step():
+            books.add(outcome)
     if progress is not None:
         progress(len(steps), len(steps))
     return books.evaluation()
@@ -72,23 +71,23 @@ def reads_of(policy: Policy) -> tuple[GroupKind, ...]:
     return (*kinds, NAMESPACE) if reads_namespace else kinds
 
 
-def _cel_steps(snapshot: Snapshot, rules: dict[str, list[Rule]]) -> Iterator[_Step]:
+def _cel_steps(snapshot: Snapshot, rules: Sequence[Rule]) -> Iterator[_Step]:
     """Give the work of all CEL policies: a step a workload, and a step an object."""
     judge = Judge(snapshot)
-    of_workloads = [*rules.pop(CONTAINER, []), *rules.pop(WORKLOAD, [])]
+    of_workloads = benches_of(rule for rule in rules if kind_of(rule.policy.subject) is None)
     if of_workloads:
         for workload in snapshot.workloads:
             yield partial(judge.workload, workload, of_workloads)
-    for subject, of_kind in rules.items():
-        for thing in _roots(snapshot, subject):
-            yield partial(judge.object, thing, of_kind)
+    for subject in sorted({rule.policy.subject for rule in rules}):
+        kind = kind_of(subject)
+        if kind is not None:
+            of_kind = benches_of(rule for rule in rules if rule.policy.subject == subject)
+            for thing in _roots(snapshot, kind):
+                yield partial(judge.object, thing, of_kind)
 
 
-def _roots(snapshot: Snapshot, subject: str) -> Iterable[KubeObject]:
+def _roots(snapshot: Snapshot, kind: GroupKind) -> Iterable[KubeObject]:
     """Return the objects of a kind; of kinds that hold pods only those that no other such object made."""
-    kind = kind_of(subject)
-    if kind is None:
-        return ()
     if kind in TEMPLATE_PATHS:
         return [w.object for w in snapshot.workloads if w.object is not None and w.ref.group_kind == kind]
     return snapshot.of(*kind)
@@ -208,21 +207,28 @@ class _Books:
         self._inconclusive[policy.id] = frozenset({""})
         self._findings.append(_broken(policy, self._snapshot, error))
 
-    def add(self, finding: Finding) -> None:
+    def add(self, outcome: Finding | Passed) -> None:
         """Count or list one outcome."""
-        if finding.outcome is not Outcome.FAIL:
-            missing = self._missing(finding)
-            if finding.outcome is Outcome.PASS:
-                if not missing:
-                    self._passed[finding.policy] += 1
-                if not self._all_outcomes:
-                    return
-                if missing:
-                    message = "passes as far as could be read"
-                    finding = replace(finding, outcome=Outcome.UNKNOWN, message=message, missing=_named(missing))
-            elif not finding.missing:
-                finding = replace(finding, missing=_named(missing))
-        self._findings.append(finding)
+        if isinstance(outcome, Passed):
+            self._passes(outcome.policy, _passing(outcome) if self._all_outcomes else None, outcome.resource)
+        elif outcome.outcome is Outcome.PASS:
+            self._passes(self._by_id[outcome.policy], outcome, outcome.resource)
+        elif outcome.outcome is Outcome.UNKNOWN and not outcome.missing:
+            missing = self._missing(outcome.policy, outcome.resource.namespace)
+            self._findings.append(replace(outcome, missing=_named(missing)))
+        else:
+            self._findings.append(outcome)
+
+    def _passes(self, policy: Policy, finding: Finding | None, resource: ObjectRef) -> None:
+        """Count a pass that is proven; one that is not becomes unknown, which is listed if every outcome is."""
+        missing = self._missing(policy.id, resource.namespace)
+        if not missing:
+            self._passed[policy.id] += 1
+        if self._all_outcomes and finding is not None:
+            if missing:
+                message = "passes as far as could be read"
+                finding = replace(finding, outcome=Outcome.UNKNOWN, message=message, missing=_named(missing))
+            self._findings.append(finding)
 
     def evaluation(self) -> Evaluation:
         """Close the books: add what was not read, and sort."""
@@ -239,8 +245,22 @@ class _Books:
             inconclusive=self._inconclusive,
         )
 
-    def _missing(self, finding: Finding) -> tuple[Read, ...]:
-        key = (finding.policy, finding.resource.namespace)
+    def _missing(self, policy: PolicyId, namespace: str) -> tuple[Read, ...]:
+        """Return the reads without which nothing is proven there."""
+        key = (policy, namespace)
         if key not in self._reads:
-            self._reads[key] = self._snapshot.inconclusive(reads_of(self._by_id[finding.policy]), key[1])
+            self._reads[key] = self._snapshot.inconclusive(reads_of(self._by_id[policy]), namespace)
         return self._reads[key]
+
+
+def _passing(passed: Passed) -> Finding:
+    policy = passed.policy
+    return Finding(
+        policy=policy.id,
+        outcome=Outcome.PASS,
+        severity=policy.severity,
+        confidence=policy.confidence,
+        resource=passed.resource,
+        message="passes",
+        frameworks=policy.frameworks,
+    )

@@ -1,8 +1,8 @@
 """CEL policies on one snapshot: each container, pod template and object handed to the engine once, for all policies."""
 
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
 from typing import Any
 
 from cel_expr_python import cel
@@ -12,12 +12,12 @@ from scanner.model.objects import KubeObject
 from scanner.model.policy import Policy
 from scanner.model.refs import ObjectRef
 from scanner.model.snapshot import Snapshot
-from scanner.model.workload import Container, Workload
+from scanner.model.workload import Container, PodTemplate, Workload
 from scanner.policy.cel import CelFailure, Expression, activation, compile_expression, evaluate_expression
 from scanner.policy.paths import Step, steps_of, value_at
-from scanner.policy.subjects import CONTAINER, NAMESPACE, WORKLOAD, variables_of
+from scanner.policy.subjects import NAMESPACE, WORKLOAD, variables_of
 
-#: Variables whose values live as long as the snapshot, so that their identity can stand for their content.
+#: Variables on which a verdict can rest that is shared by all workloads with the same pod spec.
 _SHARED = frozenset({"container", "pod"})
 
 
@@ -50,81 +50,117 @@ class _Verdict:
     text: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class _Place:
-    """Where a subject stands."""
+_PASS = _Verdict(Outcome.PASS)
 
+
+@dataclass(frozen=True, slots=True)
+class Passed:
+    """A policy passes for a resource; there are too many of them to make findings that no one asked for."""
+
+    policy: Policy
+    resource: ObjectRef
+
+
+class Bench:
+    """Rules on one kind of subject, evaluated all at once.
+
+    One list of all expressions costs half of what they cost one by one; only where that list has no value, because one
+    of them breaks, is each evaluated for itself.
+    """
+
+    def __init__(self, rules: Sequence[Rule]) -> None:
+        """Compile the rules, which are about the same kind of subject, into one expression."""
+        self.rules = rules
+        self.variables = variables_of(rules[0].policy.subject)
+        self.reads = frozenset(name for rule in rules for name in rule.reads)
+        # The line end keeps a comment at the end of an expression from swallowing the bracket.
+        joined = ", ".join(f"({rule.policy.forbid}\n)" for rule in rules)
+        self._all = compile_expression(f"[{joined}]", self.variables)
+
+    def verdicts(self, values: Mapping[str, Any]) -> list[_Verdict]:
+        """Give the verdict of each rule on a subject with these variables."""
+        handed = activation(self.variables, values)
+        found = evaluate_expression(self._all, handed)
+        if isinstance(found, CelFailure):
+            found = [evaluate_expression(rule.forbid, handed) for rule in self.rules]
+        return [
+            _PASS if value is False else _verdict(rule, value, handed)
+            for rule, value in zip(self.rules, found, strict=True)
+        ]
+
+
+def benches_of(rules: Iterable[Rule]) -> tuple[Bench, ...]:
+    """Put rules together that can be evaluated together: about the same kind of subject, and shared or not alike."""
+    groups: dict[tuple[str, bool], list[Rule]] = defaultdict(list)
+    for rule in rules:
+        groups[rule.policy.subject, rule.reads <= _SHARED].append(rule)
+    return tuple(Bench(group) for group in groups.values())
+
+
+@dataclass(frozen=True, slots=True)
+class _Subject:
+    """One thing that policies judge: its variables, and where it stands."""
+
+    values: Mapping[str, Any]
+    #: Where the `path` of a policy starts.
+    judged: Mapping[str, Any]
     owner: ObjectRef
     path: str
     container: str = ""
-    is_in_template: bool = False
-
-
-class _Subject:
-    """One thing that policies judge: its variables, handed to the engine when the first policy needs them."""
-
-    def __init__(self, kind: str, values: Mapping[str, Any], judged: Mapping[str, Any], place: _Place) -> None:
-        """Take the variables and the value that `path` of a policy starts at."""
-        self.values = values
-        self.judged = judged
-        self.place = place
-        #: Whether containers and pod specs live as long as the snapshot, so that their identity stands for them.
-        self.is_lasting = place.is_in_template
-        self._variables = variables_of(kind)
-
-    @cached_property
-    def activation(self) -> cel.Activation | CelFailure:
-        """The variables in the engine's form."""
-        return activation(self._variables, self.values)
+    role: str = ""
+    #: Other workloads have the very same pod spec.
+    is_shared: bool = False
 
 
 class Judge:
     """Judges the parts of one snapshot, and remembers verdicts on what several workloads share."""
 
     def __init__(self, snapshot: Snapshot) -> None:
-        """Start with nothing judged."""
+        """Find out which pod specs are shared; nothing is judged yet."""
         self._snapshot = snapshot
-        self._verdicts: dict[tuple[int, ...], _Verdict] = {}
+        self._verdicts: dict[tuple[int, int], list[_Verdict]] = {}
         self._namespaces: dict[str, dict[str, Any]] = {}
+        used = Counter(id(template.spec) for workload in snapshot.workloads for template in workload.templates)
+        self._shared_specs = frozenset(spec for spec, count in used.items() if count > 1)
 
-    def workload(self, workload: Workload, rules: Sequence[Rule]) -> Iterator[Finding]:
+    def workload(self, workload: Workload, benches: Sequence[Bench]) -> Iterator[Finding | Passed]:
         """Give the outcome of each policy on containers and workloads, one for the root owner.
 
         A policy on roles of containers that the workload does not have gives none.
         """
-        pods, containers = self._subjects(workload, frozenset(name for rule in rules for name in rule.reads))
-        for rule in rules:
-            if rule.policy.subject == WORKLOAD:
-                subjects = pods
-            else:
-                subjects = [s for role, s in containers if role in rule.policy.container_roles]
-            if subjects:
-                yield _finding(rule, workload.ref, [(s, self._verdict(rule, s)) for s in subjects])
+        pods, containers = self._subjects(workload, frozenset(name for bench in benches for name in bench.reads))
+        for bench in benches:
+            subjects = pods if bench.rules[0].policy.subject == WORKLOAD else containers
+            rows = [(subject, self._bench_verdicts(bench, subject)) for subject in subjects]
+            for index, rule in enumerate(bench.rules):
+                roles = rule.policy.container_roles
+                judged = [(s, verdicts[index]) for s, verdicts in rows if not s.role or s.role in roles]
+                if judged:
+                    yield _outcome(rule, workload.ref, judged)
 
-    def object(self, thing: KubeObject, rules: Sequence[Rule]) -> Iterator[Finding]:
+    def object(self, thing: KubeObject, benches: Sequence[Bench]) -> Iterator[Finding | Passed]:
         """Give the outcome of each policy on this kind of object."""
         values: dict[str, Any] = {"object": thing.as_dict()}
-        if any("namespaceObject" in rule.reads for rule in rules):
+        if any("namespaceObject" in bench.reads for bench in benches):
             values |= self._namespace(thing.meta.namespace)
-        subject = _Subject(rules[0].policy.subject, values, values["object"], _Place(thing.ref, ""))
-        for rule in rules:
-            yield _finding(rule, thing.ref, [(subject, self._verdict(rule, subject))])
+        subject = _Subject(values, values["object"], thing.ref, "")
+        for bench in benches:
+            for rule, verdict in zip(bench.rules, bench.verdicts(values), strict=True):
+                yield _outcome(rule, thing.ref, [(subject, verdict)])
 
-    def _subjects(self, workload: Workload, reads: frozenset[str]) -> tuple[list[_Subject], list[tuple[str, _Subject]]]:
-        """Return the pod templates of a workload, and its containers with their roles."""
+    def _subjects(self, workload: Workload, reads: frozenset[str]) -> tuple[list[_Subject], list[_Subject]]:
+        """Return the pod templates of a workload, and its containers."""
         pods: list[_Subject] = []
-        containers: list[tuple[str, _Subject]] = []
+        containers: list[_Subject] = []
         for template in workload.templates:
             around = self._around(template.owner, reads) | {"pod": template.spec}
-            meta = {"labels": template.labels, "annotations": template.annotations}
-            place = _Place(template.owner, template.path, is_in_template=True)
-            pods.append(_Subject(WORKLOAD, around | {"podMeta": meta}, template.spec, place))
-            containers += [_container(c, around, is_in_template=True) for c in template.containers]
+            pods.append(_pod(template, around, is_shared=id(template.spec) in self._shared_specs))
+            containers += [_container(c, around, is_shared=pods[-1].is_shared) for c in template.containers]
         for container in workload.extra_containers:
             around = self._around(container.owner, reads | {"object"})
             if "object" in around:
                 around["pod"] = around["object"]["spec"]
-            containers.append(_container(container, around, is_in_template=False))
+            containers.append(_container(container, around, is_shared=False))
         return pods, containers
 
     def _around(self, owner: ObjectRef, reads: frozenset[str]) -> dict[str, Any]:
@@ -147,12 +183,13 @@ class Judge:
             self._namespaces[name] = {} if found is None else {"namespaceObject": found}
         return self._namespaces[name]
 
-    def _verdict(self, rule: Rule, subject: _Subject) -> _Verdict:
-        if not (subject.is_lasting and rule.reads <= _SHARED):
-            return _verdict(rule, subject)
-        key = (id(rule), *(id(subject.values.get(name)) for name in sorted(rule.reads)))
+    def _bench_verdicts(self, bench: Bench, subject: _Subject) -> list[_Verdict]:
+        if not (subject.is_shared and bench.reads <= _SHARED):
+            return bench.verdicts(subject.values)
+        # The snapshot keeps these values, so that their identity stands for them as long as this judge lives.
+        key = (id(bench), id(subject.judged))
         if key not in self._verdicts:
-            self._verdicts[key] = _verdict(rule, subject)
+            self._verdicts[key] = bench.verdicts(subject.values)
         return self._verdicts[key]
 
 
@@ -172,29 +209,42 @@ def namespace_object(snapshot: Snapshot, name: str) -> dict[str, Any] | None:
     return {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name, "labels": labels}}
 
 
-def _container(container: Container, around: Mapping[str, Any], *, is_in_template: bool) -> tuple[str, _Subject]:
-    place = _Place(container.owner, container.path, container.name, is_in_template)
-    return container.role, _Subject(CONTAINER, {**around, "container": container.spec}, container.spec, place)
+def _pod(template: PodTemplate, around: Mapping[str, Any], *, is_shared: bool) -> _Subject:
+    meta = {"labels": template.labels, "annotations": template.annotations}
+    return _Subject({**around, "podMeta": meta}, template.spec, template.owner, template.path, is_shared=is_shared)
 
 
-def _verdict(rule: Rule, subject: _Subject) -> _Verdict:
-    forbidden = evaluate_expression(rule.forbid, subject.activation)
-    if forbidden is False:
-        return _Verdict(Outcome.PASS)
-    if forbidden is True:
-        message = evaluate_expression(rule.message, subject.activation) if rule.message else None
+def _container(container: Container, around: Mapping[str, Any], *, is_shared: bool) -> _Subject:
+    return _Subject(
+        values={**around, "container": container.spec},
+        judged=container.spec,
+        owner=container.owner,
+        path=container.path,
+        container=container.name,
+        role=container.role,
+        is_shared=is_shared,
+    )
+
+
+def _verdict(rule: Rule, value: Any, handed: cel.Activation | CelFailure) -> _Verdict:
+    """Read what `forbid` gave, other than false."""
+    if value is True:
+        message = evaluate_expression(rule.message, handed) if rule.message else None
         return _Verdict(Outcome.FAIL, message if isinstance(message, str) else "")
-    if isinstance(forbidden, CelFailure):
-        return _Verdict(Outcome.UNKNOWN, forbidden.reason)
-    return _Verdict(Outcome.UNKNOWN, f"forbid gave {type(forbidden).__name__} instead of true or false")
+    if isinstance(value, CelFailure):
+        return _Verdict(Outcome.UNKNOWN, value.reason)
+    return _Verdict(Outcome.UNKNOWN, f"forbid gave {type(value).__name__} instead of true or false")
 
 
-def _finding(rule: Rule, resource: ObjectRef, judged: Sequence[tuple[_Subject, _Verdict]]) -> Finding:
-    """Make one finding of the verdicts on all parts of a resource: one that fails is enough, then one unknown."""
-    outcomes = {verdict.outcome for _, verdict in judged}
-    outcome = next(o for o in (Outcome.FAIL, Outcome.UNKNOWN, Outcome.PASS) if o in outcomes)
+def _outcome(rule: Rule, resource: ObjectRef, judged: Sequence[tuple[_Subject, _Verdict]]) -> Finding | Passed:
+    """Make one outcome of the verdicts on all parts of a resource: one that fails is enough, then one unknown."""
+    not_passed = [(subject, verdict) for subject, verdict in judged if verdict is not _PASS]
+    if not not_passed:
+        return Passed(rule.policy, resource)
+    fails = any(verdict.outcome is Outcome.FAIL for _, verdict in not_passed)
+    outcome = Outcome.FAIL if fails else Outcome.UNKNOWN
+    shown = [(s, v) for s, v in not_passed if v.outcome is outcome]
     policy = rule.policy
-    shown = [] if outcome is Outcome.PASS else [(s, v) for s, v in judged if v.outcome is outcome]
     return Finding(
         policy=policy.id,
         outcome=outcome,
@@ -204,29 +254,24 @@ def _finding(rule: Rule, resource: ObjectRef, judged: Sequence[tuple[_Subject, _
         message=_message(policy.title, outcome, shown),
         evidence=sorted_facts(_fact(rule, resource, subject) for subject, _ in shown),
         frameworks=policy.frameworks,
-        fix=policy.remediation if outcome is Outcome.FAIL else "",
+        fix=policy.remediation if fails else "",
     )
 
 
 def _message(title: str, outcome: Outcome, shown: Sequence[tuple[_Subject, _Verdict]]) -> str:
     texts = "; ".join(sorted({verdict.text for _, verdict in shown if verdict.text}))
-    match outcome:
-        case Outcome.PASS:
-            return "passes"
-        case Outcome.UNKNOWN:
-            return f"cannot be judged: {texts}"
-        case Outcome.FAIL:
-            containers = ", ".join(sorted({subject.place.container for subject, _ in shown} - {""}))
-            return texts or (f"{title}: {containers}" if containers else title)
+    if outcome is Outcome.UNKNOWN:
+        return f"cannot be judged: {texts}"
+    containers = ", ".join(sorted({subject.container for subject, _ in shown} - {""}))
+    return texts or (f"{title}: {containers}" if containers else title)
 
 
 def _fact(rule: Rule, resource: ObjectRef, subject: _Subject) -> Fact:
-    place = subject.place
     return Fact(
-        path=".".join(part for part in (place.path, rule.policy.field_path) if part),
+        path=".".join(part for part in (subject.path, rule.policy.field_path) if part),
         value=value_at(subject.judged, rule.field_steps) if rule.field_steps else None,
-        container=place.container,
-        object=place.owner if place.owner != resource else None,
+        container=subject.container,
+        object=subject.owner if subject.owner != resource else None,
     )
 
 
