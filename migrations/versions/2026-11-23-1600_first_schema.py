@@ -49,7 +49,6 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("id"),
     )
     op.create_index("ix_finding_events_finding", "finding_events", ["finding_id", "id"])
-    op.create_index("ix_finding_events_scan", "finding_events", ["scan_id", "id"])
     op.create_table(
         "findings",
         sa.Column("id", KEY, nullable=False),
@@ -79,15 +78,11 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("id"),
     )
     op.create_index("ix_findings_cluster", "findings", ["cluster", "is_open", "severity_rank", "id"])
-    op.create_index("ix_findings_cluster_area", "findings", ["cluster", "area", "is_open", "severity_rank", "id"])
-    op.create_index("ix_findings_cluster_kind", "findings", ["cluster", "kind", "is_open", "severity_rank", "id"])
+    op.create_index("ix_findings_cluster_kind", "findings", ["cluster", "kind", "is_open"])
     op.create_index("ix_findings_cluster_name", "findings", ["cluster", "name"])
-    op.create_index(
-        "ix_findings_cluster_namespace", "findings", ["cluster", "namespace", "is_open", "severity_rank", "id"]
-    )
-    op.create_index("ix_findings_cluster_policy", "findings", ["cluster", "policy", "is_open", "severity_rank", "id"])
-    op.create_index("ix_findings_open", "findings", ["is_open", "severity_rank", "id"])
-    op.create_index("ix_findings_resource", "findings", ["resource_id", "is_open", "severity_rank", "id"])
+    op.create_index("ix_findings_cluster_namespace", "findings", ["cluster", "namespace", "is_open"])
+    op.create_index("ix_findings_cluster_policy", "findings", ["cluster", "policy", "is_open"])
+    op.create_index("ix_findings_resource", "findings", ["resource_id", "is_open"])
     op.create_table(
         "resources",
         sa.Column("id", KEY, nullable=False),

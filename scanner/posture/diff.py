@@ -115,11 +115,12 @@ def judgements_of(
     for finding in findings:
         if finding.outcome is Outcome.PASS:
             continue
+        names = former.get(finding.policy, ())
         judgement = Judgement(
             finding.fingerprint(cluster),
             finding,
             content_of(finding),
-            tuple(fingerprint(old, cluster, finding.resource, finding.key) for old in former.get(finding.policy, ())),
+            tuple(fingerprint(name, cluster, finding.resource, finding.key) for name in names) if names else (),
         )
         other = found.get(judgement.id)
         if other is None or _weight(judgement) > _weight(other):
@@ -150,7 +151,9 @@ def diff(
     updated: list[Written] = []
     seen: set[Fingerprint] = set()
     for judgement in judgements:
-        id_ = next((i for i in (judgement.id, *judgement.former) if i in known), judgement.id)
+        id_ = judgement.id
+        if judgement.former and id_ not in known:
+            id_ = next((old for old in judgement.former if old in known), id_)
         seen.add(id_)
         before = known.get(id_)
         verdict = _verdict(before, judgement)

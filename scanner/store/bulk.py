@@ -120,5 +120,13 @@ def is_among(connection: Connection, column: ColumnElement[Any], ids: Collection
     return column.in_(select(listed.c.value))
 
 
+def starts_with(column: ColumnElement[Any], prefix: str) -> tuple[ColumnElement[bool], ColumnElement[bool]]:
+    """Return the conditions that a key begins with a prefix, as a range that every index of the key serves.
+
+    Keys are compared by bytes, and none has the last character of Unicode in it.
+    """
+    return column >= prefix, column < prefix + "\U0010ffff"
+
+
 def _is_postgresql(connection: Connection) -> bool:
     return connection.dialect.name == "postgresql"

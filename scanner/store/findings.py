@@ -2,10 +2,10 @@
 
 import datetime as dt
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
-from sqlalchemy import ColumnElement, Connection, delete, func, select, tuple_, update
+from sqlalchemy import ColumnElement, Connection, Select, delete, func, select, tuple_, update
 from sqlmodel import Session
 
 from scanner.model.finding import Fingerprint, Outcome
@@ -14,13 +14,13 @@ from scanner.model.policy import PolicyId, Severity
 from scanner.model.refs import ClusterName, ObjectRef
 from scanner.posture.diff import Changes, Known, State, Written
 from scanner.posture.summary import Tally
-from scanner.store.bulk import insert_rows, is_among, json_text, moment, plain_text, update_rows
+from scanner.store.bulk import insert_rows, is_among, json_text, moment, plain_text, starts_with, update_rows
 from scanner.store.resources import resource_id
-from scanner.store.scans import RunningScan
+from scanner.store.scans import RunningScan, list_clusters
 from scanner.store.tables import FINDING_EVENTS, FINDINGS, FindingEventRow, FindingRow
 
-#: Greater than every character: a name with a prefix sorts before the prefix followed by it.
-_LAST_CHARACTER = "\U0010ffff"
+#: Looked up once a row when many are written.
+_RANKS = {severity: severity.rank for severity in Severity}
 
 _KNOWN = (
     FINDINGS.c.id,
@@ -47,9 +47,10 @@ def known_findings(
 
 def _known(connection: Connection, condition: ColumnElement[bool]) -> dict[Fingerprint, Known]:
     states, outcomes = {s.value: s for s in State}, {o.value: o for o in Outcome}
-    rows = connection.execute(select(*_KNOWN).where(condition))
+    # All at once: row by row takes three times as long.
+    rows = connection.execute(select(*_KNOWN).where(condition)).all()
     return {
-        Fingerprint(id_): Known(PolicyId(policy), namespace, states[state], outcomes[outcome], content, bool(opened))
+        Fingerprint(id_): Known(policy, namespace, states[state], outcomes[outcome], content, bool(opened))
         for id_, policy, namespace, state, outcome, content, opened in rows
     }
 
@@ -82,12 +83,12 @@ def _content(scan: RunningScan, written: Written) -> tuple[Any, ...]:
     return (
         finding.policy,
         finding.policy.partition("/")[0],
-        finding.outcome.value,
-        written.state.value,
+        str(finding.outcome),
+        str(written.state),
         written.state.is_open,
-        finding.severity.value,
-        finding.severity.rank,
-        finding.confidence.value,
+        str(finding.severity),
+        _RANKS[finding.severity],
+        str(finding.confidence),
         plain_text(finding.resource.api_version),
         plain_text(finding.message),
         json_text(finding.evidence),
@@ -117,7 +118,8 @@ def _insert(connection: Connection, scan: RunningScan, written: Iterable[Written
                 at if w.transition else None,
                 at,
             )
-            for w in written
+            # In the order of the lists: their index then grows at its ends, and a page's rows lie close together.
+            for w in sorted(written, key=lambda w: (_RANKS[w.finding.severity], w.id))
         ),
     )
 
@@ -209,21 +211,23 @@ def list_findings(
 
     Findings that come or go meanwhile move no other to another page: the position is a key, not a number of rows.
     """
+    # Within one cluster and either of open and ended, an index is in the order of the list; a page of all is merged.
+    clusters = [wanted.cluster] if wanted.cluster is not None or wanted.resource_id else list_clusters(session)
     pages = [
-        list(session.scalars(_page(session, wanted, is_open=is_open, after=after, limit=limit)))
+        list(session.scalars(_page(session, replace(wanted, cluster=cluster), is_open, after).limit(limit)))
+        for cluster in clusters
         for is_open in sorted({state.is_open for state in wanted.states})
     ]
     merged = sorted((row for page in pages for row in page), key=lambda row: (row.severity_rank, row.id), reverse=True)
     return merged[:limit]
 
 
-def _page(session: Session, wanted: FindingFilter, *, is_open: bool, after: Position | None, limit: int) -> Any:
-    """Select one page of open or of ended findings: within either, every index is in the order of the list."""
+def _page(session: Session, wanted: FindingFilter, is_open: bool, after: Position | None) -> Select[FindingRow]:
     key = (FINDINGS.c.severity_rank, FINDINGS.c.id)
     query = select(FindingRow).where(FINDINGS.c.is_open == is_open, *_conditions(session.connection(), wanted))
     if after is not None:
         query = query.where(tuple_(*key) < after)
-    return query.order_by(*(column.desc() for column in key)).limit(limit)
+    return query.order_by(*(column.desc() for column in key))
 
 
 def _conditions(connection: Connection, wanted: FindingFilter) -> Iterable[ColumnElement[bool]]:
@@ -231,7 +235,6 @@ def _conditions(connection: Connection, wanted: FindingFilter) -> Iterable[Colum
     equal = {
         columns.cluster: wanted.cluster,
         columns.namespace: wanted.namespace,
-        columns.area: wanted.area,
         columns.policy: wanted.policy,
         columns.outcome: wanted.outcome,
         columns.kind: wanted.kind,
@@ -244,9 +247,10 @@ def _conditions(connection: Connection, wanted: FindingFilter) -> Iterable[Colum
         yield columns.severity_rank.in_(sorted(severity.rank for severity in wanted.severities))
     if wanted.policies is not None:
         yield is_among(connection, columns.policy, sorted(wanted.policies))
+    if wanted.area is not None:
+        yield from starts_with(columns.policy, wanted.area + "/")
     if wanted.name_prefix:
-        yield columns.name >= wanted.name_prefix
-        yield columns.name < wanted.name_prefix + _LAST_CHARACTER
+        yield from starts_with(columns.name, wanted.name_prefix)
     for is_open in (True, False):
         states = [state for state in State if state.is_open == is_open]
         chosen = sorted(wanted.states.intersection(states))

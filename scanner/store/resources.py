@@ -11,12 +11,11 @@ from sqlalchemy import Connection, exists, select, tuple_, update
 from sqlmodel import Session
 
 from scanner.model.refs import ClusterName, ObjectRef
-from scanner.store.bulk import insert_rows, is_among, moment, plain_text, update_rows
+from scanner.store.bulk import insert_rows, is_among, moment, plain_text, starts_with, update_rows
 from scanner.store.tables import FINDINGS, RESOURCES, ResourceRow
 
 #: As for fingerprints: 128 bits, short enough for a URL.
 _ID_BYTES = 16
-_LAST_CHARACTER = "\U0010ffff"
 
 
 def resource_id(cluster: str, resource: ObjectRef) -> str:
@@ -133,7 +132,7 @@ def list_resources(
     equal = {columns.cluster: wanted.cluster, columns.namespace: wanted.namespace, columns.kind: wanted.kind}
     query = query.where(*(column == value for column, value in equal.items() if value is not None))
     if wanted.name_prefix:
-        query = query.where(columns.name >= wanted.name_prefix, columns.name < wanted.name_prefix + _LAST_CHARACTER)
+        query = query.where(*starts_with(columns.name, wanted.name_prefix))
     if not wanted.with_gone:
         query = query.where(columns.gone_at.is_(None))
     if after is not None:

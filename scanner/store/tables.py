@@ -132,20 +132,19 @@ class ResourceRow(SQLModel, table=True):
 class FindingRow(SQLModel, table=True):
     """A finding over its whole life; one row a fingerprint.
 
-    Lists are sorted by `severity_rank` and `id`, so each index of a filter ends in these two and a page is read from it
-    without sorting.
+    Lists are sorted by `severity_rank` and `id`. A common value (all of a cluster, a large namespace) is read in that
+    order from the first index, until the page is full; a rare one is found by its own index and sorted. That keeps the
+    other indexes small: without the id, PostgreSQL stores a value once for all of its rows.
     """
 
     __tablename__ = "findings"
     __table_args__ = (
-        Index("ix_findings_open", "is_open", "severity_rank", "id"),
         Index("ix_findings_cluster", "cluster", "is_open", "severity_rank", "id"),
-        Index("ix_findings_cluster_namespace", "cluster", "namespace", "is_open", "severity_rank", "id"),
-        Index("ix_findings_cluster_policy", "cluster", "policy", "is_open", "severity_rank", "id"),
-        Index("ix_findings_cluster_area", "cluster", "area", "is_open", "severity_rank", "id"),
-        Index("ix_findings_cluster_kind", "cluster", "kind", "is_open", "severity_rank", "id"),
+        Index("ix_findings_cluster_namespace", "cluster", "namespace", "is_open"),
+        Index("ix_findings_cluster_policy", "cluster", "policy", "is_open"),
+        Index("ix_findings_cluster_kind", "cluster", "kind", "is_open"),
         Index("ix_findings_cluster_name", "cluster", "name"),
-        Index("ix_findings_resource", "resource_id", "is_open", "severity_rank", "id"),
+        Index("ix_findings_resource", "resource_id", "is_open"),
     )
 
     #: The fingerprint.
@@ -189,10 +188,7 @@ class FindingEventRow(SQLModel, table=True):
     """One change of state of one finding; never updated."""
 
     __tablename__ = "finding_events"
-    __table_args__ = (
-        Index("ix_finding_events_finding", "finding_id", "id"),
-        Index("ix_finding_events_scan", "scan_id", "id"),
-    )
+    __table_args__ = (Index("ix_finding_events_finding", "finding_id", "id"),)
 
     id: int | None = Field(default=None, sa_column=Column(SERIAL, primary_key=True, autoincrement=True))
     finding_id: str = Field(sa_type=KEY)
