@@ -160,7 +160,7 @@ def _judged(
     narrow: Severity | None,
 ) -> Answer:
     if not satisfied:
-        return not_failing(resource, "cannot", (), doubts)
+        return not_failing(resource, "holds no such right", (), doubts)
     holds = list(itertools.chain(*satisfied.values()))
     evidence = evidence_of(sorted((hold.chain for hold in holds), key=lambda chain: chain.sort_key))
     if all(is_builtin(hold.chain) for hold in holds):

@@ -35,21 +35,24 @@ class Client:
         """Close its connections."""
         self._http.close()
 
-    def call(self, method: str, path: str, body: Mapping[str, Any] | None = None) -> Any:
-        """Make one request and return the decoded answer; raises `AssertionError` if it is refused."""
-        return self._call(method, path, body, "application/json")
+    def call(self, method: str, path: str, body: Mapping[str, Any] | None = None, *, user: str = "") -> Any:
+        """Make one request, as a user if named, and return the decoded answer.
+
+        Raises `AssertionError` if it is refused.
+        """
+        return self._call(method, path, body, {"Impersonate-User": user} if user else {})
 
     def apply(self, path: str, body: Mapping[str, Any]) -> Any:
         """Apply one object as a dry run and return what it would become."""
         query = "?dryRun=All&fieldManager=test&force=true&fieldValidation=Strict"
-        return self._call("PATCH", path + query, body, "application/apply-patch+yaml")
+        return self._call("PATCH", path + query, body, {"Content-Type": "application/apply-patch+yaml"})
 
-    def _call(self, method: str, path: str, body: Mapping[str, Any] | None, content_type: str) -> Any:
+    def _call(self, method: str, path: str, body: Mapping[str, Any] | None, headers: Mapping[str, str]) -> Any:
         answer = self._http.request(
             method,
             path,
             content=None if body is None else msgspec.json.encode(body),
-            headers={"Content-Type": content_type},
+            headers={"Content-Type": "application/json"} | dict(headers),
         )
         if answer.is_error:
             raise AssertionError(f"{method} {path}: {answer.status_code} {answer.text}")

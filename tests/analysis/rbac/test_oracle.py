@@ -11,7 +11,8 @@ from typing import Any
 import pytest
 
 from scanner.analysis.rbac.authorizer import Verdict, authorizer_of
-from scanner.analysis.rbac.requests import MASTERS, Identity, Request
+from scanner.analysis.rbac.requests import MASTERS, Identity, Request, identity_of
+from scanner.model.snapshot import SourceKind
 from tests.analysis.rbac.kube import RBAC_PATH, Client
 from tests.analysis.rbac.worlds import World, random_identity, random_request, random_world
 from tests.builders import binding, cluster_role, role, rule, snapshot
@@ -30,7 +31,10 @@ KINDS = {
 
 @pytest.mark.control_plane
 def test_every_answer_is_that_of_a_subject_access_review(control_plane: ControlPlane) -> None:
-    """In a random world, hundreds of random questions get the API server's answers, without one difference."""
+    """A thousand random questions about a random world get the API server's answers, without one difference.
+
+    The world is read back from the API server, and taken as the files that it was made from: both answer alike.
+    """
     seed = random.SystemRandom().randrange(2**32)
     print(f"seed {seed}")  # noqa: T201 - what makes a failure repeatable
     rng = random.Random(seed)
@@ -39,10 +43,13 @@ def test_every_answer_is_that_of_a_subject_access_review(control_plane: ControlP
     with Client(control_plane) as client, _created(client, world):
         with ThreadPoolExecutor(4) as pool:
             theirs = list(pool.map(lambda question: _review(client, *question), asked))
-        authorizer = authorizer_of(snapshot(*_stored(client)))
-    ours = [authorizer.can(*question).is_allowed for question in asked]
+        live = snapshot(*_stored(client))
+    files = snapshot(*world.objects, source=SourceKind.MANIFESTS)
     differences = [
-        (question, mine, real) for question, mine, real in zip(asked, ours, theirs, strict=True) if mine != real
+        (seen.source, question, real)
+        for seen in (live, files)
+        for question, real in zip(asked, theirs, strict=True)
+        if authorizer_of(seen).can(*question).is_allowed != real
     ]
     assert not differences, f"seed {seed}: {differences[:5]}"
     assert 20 < sum(theirs) < QUESTIONS - 20, "both answers must be common, or nothing was tried"
@@ -55,6 +62,15 @@ def test_members_of_masters_may_do_everything(control_plane: ControlPlane) -> No
     with Client(control_plane) as client:
         assert _review(client, identity, request)
     assert authorizer_of(snapshot()).can(identity, request).verdict is Verdict.ALLOWED
+
+
+@pytest.mark.control_plane
+@pytest.mark.parametrize("user", ["jane", "system:serviceaccount:shop:robot"])
+def test_groups_come_as_authentication_adds_them(control_plane: ControlPlane, user: str) -> None:
+    """Someone of this name has, for the API server itself, the groups that we assume."""
+    with Client(control_plane) as client:
+        review = client.call("POST", "/apis/authentication.k8s.io/v1/selfsubjectreviews", {}, user=user)
+    assert frozenset(review["status"]["userInfo"]["groups"]) == identity_of(user).groups
 
 
 def _review(client: Client, identity: Identity, request: Request) -> bool:
