@@ -44,6 +44,13 @@ class ApiServer:
             raise InvalidError(answer.json()["message"])
         answer.raise_for_status()
 
+    def defaulted(self, thing: Mapping[str, Any]) -> dict[str, Any]:
+        """Return an object as it would be stored: with what the API server fills in."""
+        answer = self._post(thing, dry_run=True)
+        answer.raise_for_status()
+        stored: dict[str, Any] = answer.json()
+        return stored
+
     def refusal(self, thing: Mapping[str, Any]) -> Refusal | None:
         """Ask whether an object would be created; None if so. Fails for any refusal but an admission policy's."""
         ephemeral = thing.get("spec", {}).get("ephemeralContainers") if thing["kind"] == "Pod" else None
