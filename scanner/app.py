@@ -29,7 +29,7 @@ from scanner import schedule
 from scanner.api.application import create_app
 from scanner.api.dependencies import Services
 from scanner.api.middleware import Limits, allowed_hosts
-from scanner.errors import SettingsError, StoreError
+from scanner.errors import PolicyError, SettingsError, StoreError
 from scanner.model.policy import Policy, Severity
 from scanner.notify.http import Sender
 from scanner.policy.load import builtin_policies_root, load_policies
@@ -137,7 +137,12 @@ def policies_of(settings: Settings) -> tuple[Policy, ...]:
         if not folder.is_dir():
             raise SettingsError(f"setting policy_directories: {folder} is no folder")
     roots = [builtin_policies_root(), *settings.policy_directories]
-    loaded = {policy.id: policy for root in roots for policy in load_policies(root)}
+    loaded: dict[str, Policy] = {}
+    for root in roots:
+        for policy in load_policies(root):
+            if policy.id in loaded:
+                raise PolicyError(f"{root}: a policy {policy.id} is there already; ids are unique")
+            loaded[policy.id] = policy
     for glob in settings.policies:
         if not any(_is_named(policy, [glob]) for policy in loaded.values()):
             raise SettingsError(f"setting policies: no policy is named {glob!r}")
@@ -263,7 +268,8 @@ def _listening(settings: Settings) -> Iterator[socket.socket]:
     try:
         listener = socket.create_server(address, family=family, backlog=_BACKLOG)
     except OSError as error:
-        raise SettingsError(f"cannot listen on {address[0]} port {address[1]}: {error.strerror}") from error
+        reason = os.strerror(error.errno) if error.errno and error.errno > 0 else str(error)
+        raise SettingsError(f"cannot listen on {address[0]} port {address[1]}: {reason}") from error
     with listener:
         yield listener
 

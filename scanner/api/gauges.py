@@ -1,5 +1,8 @@
 """Metrics that stand in the database, counted when they are read."""
 
+import threading
+
+from prometheus_client import generate_latest
 from sqlalchemy import Engine
 from sqlmodel import Session
 
@@ -15,7 +18,18 @@ from scanner.telemetry import Metrics
 _STORED = ("complete", "partial")
 
 
-def refresh_gauges(engine: Engine, metrics: Metrics) -> None:
+#: Two who read at a time would count everything twice.
+_TURN = threading.Lock()
+
+
+def exposition(engine: Engine, metrics: Metrics) -> bytes:
+    """Return all metrics as Prometheus reads them, those of the database as they are now."""
+    with _TURN:
+        _refresh(engine, metrics)
+        return generate_latest(metrics.registry)
+
+
+def _refresh(engine: Engine, metrics: Metrics) -> None:
     """Count what the database holds; if it does not answer, say that and leave out what is not known."""
     _clear(metrics)
     try:

@@ -310,7 +310,8 @@ class FreshnessOut(Shape):
     age_seconds: int | None = Field(description="Time since the figures were taken; null if there are none.")
     gaps: list[ReadOut] = Field(description="What the last stored scan could not read; nothing is known of it.")
     is_conclusive: bool = Field(
-        description="Whether an absence of findings means anything: the last scan was stored and read everything."
+        description="Whether an absence of findings means anything: the last scan was stored, nothing that it asked "
+        "for was missing, and no outcome is unknown."
     )
 
 
@@ -347,7 +348,9 @@ def freshness_out(
         last_attempt=scan_out(attempt),
         age_seconds=max(0, int((now - scan.started_at).total_seconds())),
         gaps=gaps,
-        is_conclusive=not gaps and attempt.state != "failed",
+        is_conclusive=attempt.state != "failed"
+        and not scan.summary.get("unknown")
+        and all(gap.state is ReadState.SKIPPED for gap in gaps),  # what needs those is unknown, and counted there
     )
 
 

@@ -3,11 +3,11 @@
 import anyio
 import anyio.to_thread
 from fastapi import APIRouter, Response
-from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
+from prometheus_client import CONTENT_TYPE_LATEST
 
 from scanner.api import problems
 from scanner.api.dependencies import Deps
-from scanner.api.gauges import refresh_gauges
+from scanner.api.gauges import exposition
 from scanner.api.problems import PROBLEMS, ProblemError, documented
 from scanner.api.schemas import Status
 from scanner.errors import StoreError
@@ -53,8 +53,7 @@ async def readyz(deps: Deps) -> Status:
 )
 def metrics(deps: Deps) -> Response:
     """Count what the service does; what stands in the database is counted now, if it answers."""
-    refresh_gauges(deps.engine, deps.metrics)
-    return Response(generate_latest(deps.metrics.registry), media_type=CONTENT_TYPE_LATEST)
+    return Response(exposition(deps.engine, deps.metrics), media_type=CONTENT_TYPE_LATEST)
 
 
 @router.get(
