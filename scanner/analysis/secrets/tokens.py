@@ -35,6 +35,7 @@ DEFAULT_ACCOUNT = "default"
 _BASIC_ROLES = frozenset(
     {
         "system:basic-user",
+        "system:cluster-trust-bundle-discovery",
         "system:discovery",
         "system:public-info-viewer",
         "system:service-account-issuer-discovery",

@@ -5,14 +5,16 @@ from typing import Any
 
 import pytest
 
-from scanner.analysis.secrets.tokens import default_accounts, useless_tokens
+from scanner.analysis.secrets.tokens import default_accounts, granted_accounts, has_grants, useless_tokens
 from scanner.model.answer import Answer
 from scanner.model.coverage import Read, ReadState
 from scanner.model.finding import Outcome
 from scanner.model.policy import Severity
 from scanner.model.resources import RESOURCES
 from scanner.model.snapshot import SourceKind
-from tests.builders import NOW, binding, pod, snapshot, workload
+from tests.builders import NOW, RBAC_V1, binding, pod, snapshot, workload
+from tests.policy.api_server import api_server
+from tests.services import ControlPlane
 
 
 def _account(name: str = "cart", automount: bool | None = None) -> dict[str, Any]:
@@ -70,6 +72,17 @@ def test_a_token_is_of_use_if_a_binding_means_its_account(
     """By name, as a user, or by a group; what everyone may do does not count."""
     found = _outcome(_account(), workload(serviceAccountName="cart"), binding(role, subject, namespace=namespace))
     assert (found is Outcome.PASS) is useful
+
+
+@pytest.mark.control_plane
+def test_what_a_fresh_cluster_binds_gives_a_pod_nothing(control_plane: ControlPlane) -> None:
+    """What the API server binds to all service accounts is what everyone may do, and no use for a token."""
+    with api_server(control_plane) as server:
+        listed = server.client.get(f"/apis/{RBAC_V1}/clusterrolebindings").raise_for_status().json()["items"]
+    own = [b for b in listed if b["metadata"].get("labels", {}).get("kubernetes.io/bootstrapping") == "rbac-defaults"]
+    made = [{"apiVersion": RBAC_V1, "kind": "ClusterRoleBinding"} | b for b in own]
+    granted = granted_accounts(snapshot(*made))
+    assert (len(made) > 10, has_grants(granted, "shop", "cart")) == (True, False)
 
 
 def test_a_subject_without_namespace_means_that_of_its_binding() -> None:
