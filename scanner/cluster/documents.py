@@ -18,6 +18,11 @@ MAX_UNPACKED_BYTES = 1024 * 2**20
 #: How much is read, and unpacked, at once.
 BLOCK_BYTES = 2**20
 
+#: What may stand in one file: more marks than this only serve to keep a scanner busy.
+MAX_DOCUMENTS = 1_000_000
+
+#: Taste: programs, archives and UTF-16 have a NUL byte by then; further down it costs its document alone.
+_BINARY_WITHIN_BYTES = 64
 _BOM = b"\xef\xbb\xbf"
 _GZIP = b"\x1f\x8b"
 #: zlib's window, with a gzip header around it.
@@ -90,7 +95,7 @@ def _pieces(blocks: Iterable[bytes]) -> Iterator[bytes]:
     for block in blocks:
         if is_first:
             is_first = False
-            if b"\0" in block:
+            if b"\0" in block[:_BINARY_WITHIN_BYTES]:
                 raise StreamError(0, 0, "not text: it has NUL bytes")
             block = block.removeprefix(_BOM)  # noqa: PLW2901 - the same block, without its mark
         held += block
@@ -102,6 +107,8 @@ def _pieces(blocks: Iterable[bytes]) -> Iterator[bytes]:
                 continue
             piece = bytes(held[start : at + 1])
             number, line, start = number + 1, line + piece.count(b"\n"), at + 1
+            if number > MAX_DOCUMENTS:
+                raise StreamError(number, line, f"more than {MAX_DOCUMENTS:,} documents; nothing behind it is read")
             yield piece
         del held[:start]
         searched = max(0, len(held) - 4)

@@ -23,8 +23,8 @@ class JsonError(ValueError):
         self.line = line
 
 
-def check(text: bytes) -> None:
-    """Raise `JsonError` if this is not one JSON value that can be relied on."""
+def compact(text: bytes) -> bytes:
+    """Return one JSON value without blanks; raises `JsonError` if it is none that can be relied on."""
     try:
         value = msgspec.json.decode(text)
     except (msgspec.DecodeError, RecursionError, UnicodeDecodeError) as error:
@@ -33,8 +33,10 @@ def check(text: bytes) -> None:
     if text.count(b"{") + text.count(b"[") > MAX_DEPTH and _TOO_DEEP in msgspec.json.format(text, indent=1):
         raise JsonError(1, f"nested deeper than {MAX_DEPTH} levels")
     # Decoding keeps one of two equal keys, and with the other goes a comma; commas in strings stay what they are.
-    if msgspec.json.encode(value).count(b",") != text.count(b","):
+    written = msgspec.json.encode(value)
+    if written.count(b",") != text.count(b","):
         _refuse_key_twice(text)
+    return written
 
 
 def values(text: bytes) -> Iterator[tuple[int, bytes]]:

@@ -154,7 +154,7 @@ def _refusal(document: Document, reason: str, kind: GroupKind | None) -> Refusal
 
 def _json_values(document: Document) -> Iterator[tuple[int, bytes]]:
     try:
-        json_text.check(document.text)
+        compact = json_text.compact(document.text)
     except JsonError:
         # A map of YAML in flow style starts like JSON.
         parsed = _as_yaml(document.text)
@@ -162,7 +162,7 @@ def _json_values(document: Document) -> Iterator[tuple[int, bytes]]:
             raise
         yield from ((document.line + p.line - 1, p.json) for p in parsed)
     else:
-        yield document.line, document.text
+        yield document.line, compact
 
 
 def _as_yaml(text: bytes) -> list[yaml_exact.Parsed]:

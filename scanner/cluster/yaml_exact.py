@@ -20,11 +20,16 @@ from scanner.cluster.yaml_scalars import MERGE_TAG, ScalarError, key_of, value_o
 MAX_DEPTH = 100
 #: How much aliases may add to a document: up to here go-yaml v2 lets nearly all of it be made by aliases.
 MAX_ALIASED_NODES = 400_000
+#: Some 5 MiB of what people write, and three seconds of work; `[1,1,1…]` has more in less.
+MAX_NODES = 500_000
 #: A string counts as one more node for each of these, so that repeating a long one is counted too.
 _CHARACTERS_A_NODE = 64
 
 #: What libyaml takes for the end of a line: in YAML 1.1 these are five.
 _LINE_BREAK = re.compile("\r\n|[\n\r\x85\u2028\u2029]")
+
+
+_STARTS = frozenset({yaml.MappingStartEvent, yaml.SequenceStartEvent})
 
 
 class YamlError(ValueError):
@@ -114,33 +119,36 @@ class _Builder:
         self._stack: list[_Frame] = []
         self._anchors: dict[str, _Anchored | None] = {}
         self._aliased = 0
+        self._nodes = 0
 
     def take(self, event: Any) -> None:
-        match event:
-            case yaml.ScalarEvent():
-                self._scalar(event)
-            case yaml.AliasEvent():
-                self._alias(event)
-            case yaml.MappingStartEvent() | yaml.SequenceStartEvent():
-                self._open(event)
-            case _:
-                self._close(event)
+        """Take the next event of the document."""
+        self._nodes += 1
+        if self._nodes > MAX_NODES:
+            raise ScalarError(f"more than {MAX_NODES:,} scalars, lists and maps")
+        kind = type(event)
+        if kind is yaml.ScalarEvent:
+            self._scalar(event)
+        elif kind is yaml.AliasEvent:
+            self._alias(event)
+        elif kind in _STARTS:
+            self._open(event)
+        else:
+            self._close()
 
     def _scalar(self, event: Any) -> None:
         text, tag, is_plain = event.value, event.tag or "", event.implicit[0]
         nodes = 1 + len(text) // _CHARACTERS_A_NODE
         frame = self._expecting_key()
-        if frame is not None and text == "<<" and (is_plain or tag == MERGE_TAG):
-            frame.key, frame.is_merge = text, True
-            return
-        if frame is None or event.anchor is not None:
-            value = value_of(text, tag, is_plain=is_plain)
         if event.anchor is not None:
-            self._anchors[event.anchor] = _Anchored(value, nodes, _key_or_none(text, tag, is_plain=is_plain))
-        if frame is not None:
-            _set_key(frame, key_of(text, tag, is_plain=is_plain), nodes)
+            value, key = value_of(text, tag, is_plain=is_plain), _key_or_none(text, tag, is_plain=is_plain)
+            self._anchors[event.anchor] = _Anchored(value, nodes, key)
+        if frame is None:
+            self._add(value_of(text, tag, is_plain=is_plain), nodes)
+        elif text == "<<" and (is_plain or tag == MERGE_TAG):
+            frame.key, frame.is_merge = text, True
         else:
-            self._add(value, nodes)
+            _set_key(frame, key_of(text, tag, is_plain=is_plain), nodes)
 
     def _alias(self, event: Any) -> None:
         if event.anchor not in self._anchors:
@@ -168,7 +176,7 @@ class _Builder:
             self._anchors[event.anchor] = None
         self._stack.append(_Frame({} if isinstance(event, yaml.MappingStartEvent) else [], event.anchor))
 
-    def _close(self, _event: Any) -> None:
+    def _close(self) -> None:
         frame = self._stack.pop()
         if frame.anchor is not None:
             self._anchors[frame.anchor] = _Anchored(frame.value, frame.nodes, None)

@@ -68,7 +68,7 @@ class FastReader:
         if not self.is_plain(document):
             return None
         read = self._read(_without_managed_fields(document))
-        return None if read is None or _has_key_twice(read) else read
+        return None if read is None else _compact(read)
 
     def is_plain(self, document: bytes) -> bool:
         """Tell whether every line of a document is of a shape that means the same to all readers."""
@@ -123,13 +123,13 @@ def _without_managed_fields(document: bytes) -> bytes:
     return document[: at + 1] + document[lines.end() :] if lines else document
 
 
-def _has_key_twice(read: bytes) -> bool:
-    """Tell whether a map of this JSON has one key twice: decoding drops one of them, and with it at least one comma.
+def _compact(read: bytes) -> bytes | None:
+    """Return this JSON without blanks, or None if a map of it has one key twice.
 
-    All other commas stay: they stand between the same items, or in the same strings.
+    Decoding drops one of the two, and with it at least one comma; all other commas stay what they are.
     """
     try:
-        value = msgspec.json.decode(read)
+        compact = msgspec.json.encode(msgspec.json.decode(read))
     except (msgspec.DecodeError, RecursionError):
-        return True
-    return msgspec.json.encode(value).count(b",") != read.count(b",")
+        return None
+    return compact if compact.count(b",") == read.count(b",") else None

@@ -70,7 +70,7 @@ def value_of(text: str, tag: str, *, is_plain: bool) -> Scalar:
 
 def key_of(text: str, tag: str, *, is_plain: bool) -> str:
     """Return what a key is called in JSON; raises `ScalarError` for null, for huge integers and wrong tags."""
-    match _resolve(text, tag, is_plain=is_plain):
+    match text if not (tag or is_plain) else _resolve(text, tag, is_plain=is_plain):
         case str(value):
             return value
         case bool(value):
