@@ -16,7 +16,7 @@ def steps_of(path: str) -> tuple[Step, ...]:
     position = 0
     while position < len(path):
         step = _STEP.match(path, position)
-        if step is None:
+        if step is None or path.startswith("."):
             raise ValueError(f"not a field path: {path!r}")
         steps.append(int(step["index"]) if step["index"] else step["name"] or step["key"])
         position = step.end()
