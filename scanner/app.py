@@ -95,7 +95,7 @@ def built(settings: Settings) -> Iterator[Service]:
         runner = ScanRunner(
             ScanSetup(
                 engine=engine,
-                source=source_of(settings),
+                source=source_of(settings, metrics),
                 policies=policies,
                 subscriptions=subscriptions_of(settings),
                 clock=_now,
@@ -157,7 +157,7 @@ def _is_named(policy: Policy, globs: Sequence[str]) -> bool:
     return any(fnmatch.fnmatchcase(id_, glob) for id_ in (policy.id, *policy.formerly) for glob in globs)
 
 
-def source_of(settings: Settings) -> Source:
+def source_of(settings: Settings, metrics: Metrics) -> Source:
     """Return where scans read from: manifests if any are set, else the cluster."""
     if settings.manifests:
         if missing := [path for path in settings.manifests if not Path(path).exists()]:
@@ -170,6 +170,7 @@ def source_of(settings: Settings) -> Source:
         namespaces=settings.namespaces,
         read_secrets=settings.read_secrets,
         clock=_now,
+        metrics=metrics,
     )
 
 

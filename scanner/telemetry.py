@@ -173,7 +173,7 @@ class Metrics:
         )
         self.cluster_requests = Counter(
             "plimsoll_cluster_requests",
-            "Requests to the Kubernetes API server, by class of status.",
+            "Questions to the Kubernetes API server, by class of status once retries are done.",
             ["status"],
             registry=r,
         )

@@ -24,6 +24,7 @@ from scanner.errors import PolicyError, SchemaError, SettingsError
 from scanner.model.snapshot import SourceKind
 from scanner.policy.load import builtin_policies_root
 from scanner.settings import Settings, load_settings
+from scanner.telemetry import Metrics
 from tests.builders import NOW
 from tests.services import ControlPlane
 
@@ -253,6 +254,7 @@ def test_live_cluster_is_scanned(start: Start, control_plane: ControlPlane) -> N
     (freshness,) = service.get("/api/v1/summary").json()["clusters"]
     assert freshness["lastScan"]["source"] == "live"
     assert ended["passed"] > 0
+    assert 'plimsoll_cluster_requests_total{status="2xx"}' in service.get("/metrics").text
 
 
 @pytest.mark.postgres
@@ -346,13 +348,13 @@ def test_choice_of_nothing_is_refused(settings: dict[str, Any]) -> None:
 
 def test_manifests_are_read_in_place_of_a_cluster(manifests: Path) -> None:
     """Manifests that are set are what is scanned."""
-    assert source_of(Settings(manifests=(str(manifests),))).kind is SourceKind.MANIFESTS
+    assert source_of(Settings(manifests=(str(manifests),)), Metrics("")).kind is SourceKind.MANIFESTS
 
 
 def test_manifests_that_are_not_there_are_refused() -> None:
     """A wrong path is told at start."""
     with pytest.raises(SettingsError, match="/nowhere: no such file or folder"):
-        source_of(Settings(manifests=("/nowhere",)))
+        source_of(Settings(manifests=("/nowhere",)), Metrics(""))
 
 
 def test_destinations_subscribe_to_their_severity(monkeypatch: pytest.MonkeyPatch) -> None:

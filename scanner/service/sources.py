@@ -2,18 +2,51 @@
 
 import contextlib
 import io
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 
+from scanner.cluster.access import Access, load_access
+from scanner.cluster.client import JSON, Client, RequestError
 from scanner.cluster.collect import collect
-from scanner.cluster.connect import cluster_name, connect
+from scanner.cluster.connect import cluster_name, identify
 from scanner.cluster.manifests import read_manifests
 from scanner.model.refs import ClusterName
 from scanner.model.snapshot import Snapshot, SourceKind
 from scanner.service.scan import Clock, Progress
+from scanner.telemetry import Metrics, status_class
 
 #: Readers tell a share of the whole, scans count steps.
 _STEPS = 100
+
+
+class _CountedClient(Client):
+    """A client whose answers are counted by the class of their status, once all retries are done."""
+
+    def __init__(self, load: Callable[[], Access], metrics: Metrics) -> None:
+        super().__init__(load)
+        self._metrics = metrics
+
+    def get(self, path: str, query: Mapping[str, str | int] | None = None, *, accept: str = JSON) -> bytes:
+        """Return the body of a successful answer."""
+        with self._counted():
+            return super().get(path, query, accept=accept)
+
+    def post(self, path: str, body: bytes) -> bytes:
+        """Ask a question that has a body."""
+        with self._counted():
+            return super().post(path, body)
+
+    @contextlib.contextmanager
+    def _counted(self) -> Iterator[None]:
+        status = 200
+        try:
+            yield
+        except RequestError as error:
+            status = error.status or 0
+            raise
+        finally:
+            self._metrics.cluster_requests.labels(status_class(status)).inc()
 
 
 @dataclass(frozen=True)
@@ -27,6 +60,7 @@ class LiveSource:
     namespaces: tuple[str, ...]
     read_secrets: bool
     clock: Clock
+    metrics: Metrics
     kind: SourceKind = SourceKind.LIVE
 
     def cluster(self) -> ClusterName:
@@ -35,12 +69,20 @@ class LiveSource:
 
     @cached_property
     def _found_name(self) -> ClusterName:
-        with contextlib.closing(connect(self.kubeconfig, self.context)) as client:
+        with self._connected() as client:
             return cluster_name(client)
+
+    @contextlib.contextmanager
+    def _connected(self) -> Iterator[Client]:
+        """Open a client of an API server that knows us."""
+        client = _CountedClient(lambda: load_access(self.kubeconfig, self.context), self.metrics)
+        with contextlib.closing(client):
+            identify(client)
+            yield client
 
     def read(self, progress: Progress) -> Snapshot:
         """Read every kind that policies need, and tell how far it is."""
-        with contextlib.closing(connect(self.kubeconfig, self.context)) as client:
+        with self._connected() as client:
             return collect(
                 client,
                 cluster=self.cluster(),
