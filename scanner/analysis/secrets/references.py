@@ -151,13 +151,14 @@ def _missing_reads(snapshot: Snapshot, namespace: str) -> tuple[str, ...]:
 def legacy_tokens(snapshot: Snapshot, *, now: dt.datetime) -> Iterator[Answer]:
     """Answer for each Secret that was read whether it holds a token of a service account that never expires.
 
-    A type that is not known (metadata-only reads) is told by the annotation that such Secrets must carry.
+    A type that is not known (metadata-only reads) is told by the annotation that such Secrets must carry and, where
+    keys are known, by the key `token`: OpenShift's registry logins carry the annotation too.
     """
     del now  # nothing here depends on the time
     for o in snapshot.of(*SECRET):
         account = (o.meta.annotations or {}).get(_ACCOUNT_ANNOTATION, "")
-        kind = o.decode(SecretBody).type
-        if kind == _TOKEN_TYPE or (not kind and account):
+        body = o.decode(SecretBody)
+        if body.type == _TOKEN_TYPE or (not body.type and account and "token" in (body.keys or ("token",))):
             yield Answer(
                 resource=o.ref,
                 outcome=Outcome.FAIL,

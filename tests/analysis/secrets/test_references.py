@@ -1,11 +1,14 @@
 """References to Secrets that do not exist, and tokens that never expire."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
+import msgspec
 import pytest
 
 from scanner.analysis.secrets.references import legacy_tokens, missing_references
+from scanner.cluster.decode import decode_secret_metadata
 from scanner.model.answer import Answer
 from scanner.model.coverage import Read, ReadState
 from scanner.model.finding import Outcome
@@ -101,3 +104,20 @@ def test_another_secret_with_the_annotation_is_no_token() -> None:
     annotated = _secret("t")
     annotated["metadata"]["annotations"] = {"kubernetes.io/service-account.name": "cart"}
     assert _legacy(annotated) == [Outcome.PASS]
+
+
+@pytest.mark.parametrize(
+    ("key", "account", "outcome"),
+    [("token", "cart", Outcome.FAIL), (".dockercfg", "cart", Outcome.PASS), ("token", "", Outcome.PASS)],
+)
+def test_metadata_alone_tells_a_token_by_annotation_and_key(key: str, account: str, outcome: Outcome) -> None:
+    """OpenShift's registry logins name their service account as well."""
+    metadata = {
+        "name": "t",
+        "namespace": "shop",
+        "annotations": {"kubernetes.io/service-account.name": account} if account else {},
+        "managedFields": [{"manager": "x", "fieldsV1": {"f:data": {f"f:{key}": {}}}}],
+    }
+    read = decode_secret_metadata(msgspec.json.encode({"metadata": metadata}))
+    world = replace(snapshot(), objects={read.group_kind: (read,)})
+    assert [a.outcome for a in legacy_tokens(world, now=NOW)] == [outcome]
