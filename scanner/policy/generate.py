@@ -119,8 +119,9 @@ def _variables(policy: Policy) -> list[dict[str, str]]:
 
 def _validation(policy: Policy) -> dict[str, str]:
     message = {"message": policy.title, "reason": "Forbidden"}
-    forbid = f"({policy.forbid})"
-    said = f"string({policy.message})"
+    # The line end keeps a comment at the end of an expression from swallowing the bracket.
+    forbid = f"({policy.forbid}\n)"
+    said = f"string({policy.message}\n)"
     if policy.subject == CONTAINER:
         expression = f"![variables.pod].exists(pod, variables.containers.exists(container, {forbid}))"
         found = f"variables.containers.filter(container, {forbid}).map(container, {said})"

@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from scanner.model.answer import Answer
@@ -305,6 +305,7 @@ BIG: tuple[dict[str, Any], ...] = (
 )
 
 
+@settings(deadline=None, max_examples=30)
 @given(order=st.randoms(use_true_random=False))
 def test_the_order_of_a_snapshot_changes_nothing(order: random.Random) -> None:
     """Two scans of one cluster are equal."""
@@ -313,6 +314,7 @@ def test_the_order_of_a_snapshot_changes_nothing(order: random.Random) -> None:
     assert evaluate(snapshot(*shuffled), BUILTIN, now=NOW) == evaluate(snapshot(*BIG), BUILTIN, now=NOW)
 
 
+@settings(deadline=None, max_examples=60)
 @given(hidden=st.sets(st.sampled_from(RESOURCES), min_size=1))
 def test_reading_less_makes_nothing_pass(hidden: set[Any]) -> None:
     """What fails never passes because a read was refused, and each policy concerned names the read."""
