@@ -86,12 +86,13 @@ class Client:
         load: Callable[[], Access] = load_access,
         *,
         limits: Limits | None = None,
-        wait: Callable[[float], object] = time.sleep,
+        wait: Callable[[float], object] | None = None,
     ) -> None:
         """Load the credentials with `load`, and again whenever the server refuses them; ask nothing yet."""
         self._load = load
         self._limits = limits or Limits()
-        self._wait = wait
+        self._stopped = threading.Event()
+        self._wait = wait or self._stopped.wait
         self._slots = threading.BoundedSemaphore(CONCURRENT)
         self._bucket = TokenBucket(time.monotonic)
         self._budget = RetryBudget()
@@ -109,6 +110,10 @@ class Client:
         if seconds > 0:
             self._wait(seconds)
 
+    def stop(self) -> None:
+        """End every wait and refuse every further request; for a scan that is given up."""
+        self._stopped.set()
+
     def close(self) -> None:
         """Close the connections."""
         self._pool.clear()
@@ -125,6 +130,8 @@ class Client:
         with self._slots:
             for attempt in range(ATTEMPTS):
                 self.pause(self._bucket.take())
+                if self._stopped.is_set():
+                    raise RequestError("the scan was stopped")
                 access = self.access
                 try:
                     answer = self._once(method, access, path, body, accept)

@@ -47,7 +47,7 @@ def collect(  # noqa: PLR0913 - what a scan is made of
     ValidatingAdmissionPolicies. With `read_secrets`, Secrets are read by their metadata alone.
 
     `progress` is told the resource, its objects so far and the done fraction of the whole; what it raises ends the
-    scan. Raises `UnreachableError` where nothing could be read at all.
+    scan, and the client with it. Raises `UnreachableError` where nothing could be read at all.
     """
     catalog = _catalog(client, resources)
     board = Board(progress, len(resources))
@@ -144,6 +144,7 @@ def _read_all(reader: _Reader, resources: Iterable[Resource]) -> list[_Found]:
             return [read.result() for read in reads]
         except BaseException:
             reader.board.stop()
+            reader.client.stop()
             pool.shutdown(wait=False, cancel_futures=True)
             raise
 

@@ -48,13 +48,13 @@ class Api:
         with contextlib.ExitStack() as stack:
             made = []
             for thing in objects:
-                made.append(self.call("POST", _path(thing), thing))
+                made.append(self.call("POST", path_of(thing), thing))
                 stack.callback(self._delete, thing)
             yield made
 
     def _delete(self, thing: dict[str, Any]) -> None:
         with contextlib.suppress(urllib.error.HTTPError):  # gone with its owner or its definition
-            self.call("DELETE", f"{_path(thing)}/{thing['metadata']['name']}?gracePeriodSeconds=0")
+            self.call("DELETE", f"{path_of(thing)}/{thing['metadata']['name']}?gracePeriodSeconds=0")
 
     def client(self, token: str = "", namespace: str = "") -> Client:
         """Return a client with a token; without one, the administrator's."""
@@ -76,7 +76,8 @@ class Api:
         return str(self.call("POST", path, review)["status"]["token"])
 
 
-def _path(thing: dict[str, Any]) -> str:
+def path_of(thing: dict[str, Any]) -> str:
+    """Return the path of the list that an object is created in."""
     kind, group = thing["kind"], group_of(thing["apiVersion"])
     base = f"/apis/{thing['apiVersion']}" if group else f"/api/{thing['apiVersion']}"
     known = BY_KIND.get(GroupKind(group, kind))

@@ -168,3 +168,13 @@ def test_a_server_that_is_not_there_is_named() -> None:
         pass
     with client_of(gone) as client, pytest.raises(RequestError, match=r"^cannot connect$"):
         client.get(PATH)
+
+
+def test_a_client_that_is_stopped_asks_no_more(server: StandIn) -> None:
+    """A scan that is given up ends soon."""
+    server.scripts[PATH] = [GOOD]
+    with client_of(server) as client:
+        client.stop()
+        with pytest.raises(RequestError, match=r"^the scan was stopped$"):
+            client.get(PATH)
+    assert server.requests == []
