@@ -28,7 +28,8 @@ _WORDS = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|\d+")
 
 #: Where a value is only a name for something: Kubernetes' $(VAR), shell, templates, placeholders, masks.
 _REFERENCE = re.compile(
-    r"\$[({]|^[$`]|\{[^}]*\}|%[s({]|<[^>]*>|\*{3,}|^(.)\1*$|^(?:REPLACE|INSERT|YOUR|ENTER|TODO)[\W_]", re.IGNORECASE
+    r"\$[({]|^[$`]|\{[^}]{0,100}\}|%[s({]|<[^>]{0,100}>|\*\*\*|^(.)\1*$|^(?:REPLACE|INSERT|YOUR|ENTER|TODO)[\W_]",
+    re.IGNORECASE,
 )
 #: Numbers, sizes, durations.
 _NUMBER = re.compile(r"[-+]?\d+(?:\.\d+)?\s*(?:[nuµm]?s|m|h|d|w|y|[kmgt]?i?b?)", re.IGNORECASE)
@@ -49,27 +50,30 @@ _MADE_LENGTH = 8
 #: Words that a person wrote, with short numbers behind them: `x-auth-token`, `session_v2`, `com.example.Tokens`.
 _WRITTEN = re.compile(r"[A-Za-z]{1,23}\d{0,3}(?:[-_.:/](?:[A-Za-z]{1,23}\d{0,2}|v?\d{1,3}))*")
 
-_URL_PASSWORD = re.compile(r"[a-z][a-z0-9+.\-]*://[^\s:/@?#]*:([^\s@/?#]+)@[^\s@]", re.IGNORECASE)
-_PARAMETER = re.compile(r"(?:^|[;&?\s])(?:password|pwd)\s*=\s*('[^']*'|\"[^\"]*\"|[^;&\s]+)", re.IGNORECASE)
+# Anyone who may create a workload chooses these texts, up to megabytes: no pattern may look far from where it starts.
+_URL_PASSWORD = re.compile(r"(?<=[a-z0-9])://[^\s:/@?#]{0,200}:([^\s@/?#]{1,1000})@[^\s@]", re.IGNORECASE)
+_PARAMETER = re.compile(
+    r"(?:^|[;&?\s])(?:password|pwd)\s*=\s*('[^']{0,1000}'|\"[^\"]{0,1000}\"|[^;&\s]+)", re.IGNORECASE
+)
 _HEADER = re.compile(r"authorization:\s*(?:bearer|basic|token)\s+([\w.~+/=-]{8,})", re.IGNORECASE)
 _BEARER = re.compile(r"^bearer\s+([\w.~+/=-]{8,})$", re.IGNORECASE)
 
 #: Values that say themselves what they are. Sources: the issuers' documentation of their token formats.
 _KNOWN: tuple[tuple[str, re.Pattern[str]], ...] = (
-    ("a private key", re.compile(r"-{3,}BEGIN (?:[A-Z]+ )*PRIVATE KEY-{3,}")),
+    ("a private key", re.compile(r"---BEGIN (?:[A-Z]{1,20} ){0,3}PRIVATE KEY---")),
     ("an access key of AWS", re.compile(r"\b(?:AKIA|ASIA)[A-Z2-7]{16}\b")),
-    ("a GitHub token", re.compile(r"\b(?:gh[pousr]_[A-Za-z0-9]{36,}|github_pat_\w{50,})")),
-    ("a GitLab token", re.compile(r"\bglpat-[\w-]{20,}")),
-    ("a Slack token", re.compile(r"\bxox[abprs]-[\w-]{10,}")),
-    ("a Stripe key", re.compile(r"\b[sr]k_live_\w{16,}")),
-    ("a signed JSON Web Token", re.compile(r"\beyJ[\w-]{10,}\.eyJ[\w-]{10,}\.[\w-]{10,}")),
+    ("a GitHub token", re.compile(r"\b(?:gh[pousr]_[A-Za-z0-9]{36}|github_pat_\w{50})")),
+    ("a GitLab token", re.compile(r"\bglpat-[\w-]{20}")),
+    ("a Slack token", re.compile(r"\bxox[abprs]-[\w-]{10}")),
+    ("a Stripe key", re.compile(r"\b[sr]k_live_\w{16}")),
+    ("a signed JSON Web Token", re.compile(r"\beyJ[\w-]{10,300}+\.eyJ[\w-]{10,4000}+\.[\w-]{10}")),
 )
 
 _OPTION = re.compile(r"(--?[A-Za-z][\w.-]*)=(.*)", re.DOTALL)
 #: In a script: an option or a variable and what it is given.
 _IN_SCRIPT = re.compile(
     r"(?:^|[\s;&|(\"'])(?:(--?[A-Za-z][\w.-]*|[A-Za-z_]\w*)=|(--[A-Za-z][\w.-]*)\s+)"
-    r"(\"[^\"]*\"|'[^']*'|[^\s;&|\"')-][^\s;&|\"')]*)"
+    r"(\"[^\"]{0,1000}\"|'[^']{0,1000}'|[^\s;&|\"')-][^\s;&|\"')]*)"
 )
 
 

@@ -1,5 +1,7 @@
 """What is a credential and what only sounds like one; all values are made up."""
 
+import time
+
 import msgspec
 import pytest
 
@@ -130,6 +132,19 @@ def test_a_credential_in_a_command_line_is_seen(words: tuple[str, ...], index: i
 def test_a_command_line_without_credential_is_clean(words: tuple[str, ...]) -> None:
     """Files, references and switches."""
     assert not list(why_command(words))
+
+
+@pytest.mark.parametrize(
+    "piece",
+    ["a", "-", "{", "<", "*", "'", '"', " ", "eyJ-", "a://b:", "password='", " --password ", "-----BEGIN ", "A=", "a-"],
+)
+def test_a_text_made_to_be_slow_is_not(piece: str) -> None:
+    """A tenant's megabyte does not hold up the scan: a quadratic pattern would take minutes."""
+    text = piece * (2**20 // len(piece))
+    started = time.process_time()
+    why_environment("DB_PASSWORD", text)
+    list(why_command(("sh", "-c", f"x {text}", f"--token={text}")))
+    assert time.process_time() - started < 10
 
 
 def test_no_answer_holds_a_value() -> None:
