@@ -282,8 +282,8 @@ def _namespace_of(name: str) -> str:
 
 
 def _bound(name: str, case: Case) -> dict[str, Any]:
-    """Return the binding of a case, limited to its own namespace."""
-    resources = dict(case.binding.get("matchResources", {}))
+    """Return the binding of a case, limited to its own namespace: a namespaceSelector lets cluster-scoped objects by."""
+    resources = {"resourceRules": [EVERYTHING | {"scope": "Namespaced"}]} | case.binding.get("matchResources", {})
     resources["namespaceSelector"] = {"matchLabels": {"kubernetes.io/metadata.name": _namespace_of(name)}}
     spec = {"policyName": name, "validationActions": ["Deny"]} | case.binding | {"matchResources": resources}
     return policy_binding(name, spec)
