@@ -31,6 +31,11 @@ class Access:
         """The address, without a slash at its end."""
         return str(self.configuration.host).rstrip("/")
 
+    @property
+    def has_credentials(self) -> bool:
+        """Tell whether there is anything to be known by: a token, a password, or a certificate."""
+        return bool(self.authorization() or self.configuration.cert_file)
+
     def authorization(self) -> str:
         """Return the Authorization header, empty without a token; a token file is read again when it may be stale."""
         setting = self.configuration.auth_settings().get("BearerToken") or {}

@@ -152,6 +152,7 @@ class Client:
     def _login_again(self, refused: Access) -> None:
         with self._login_lock:
             if self.access is refused:  # else another thread has just done it
+                self._pool.clear()
                 self._login()
 
     def _once(self, method: str, access: Access, path: str, body: bytes | None, accept: str) -> bytes:

@@ -56,6 +56,8 @@ def identify(client: Client) -> str:
             raise UnreachableError(f"{origin}: {error.reason}") from error
         if error.status == UNAUTHORIZED or ANONYMOUS in error.reason:
             raise ForbiddenError(f"{origin}: the API server does not accept our credentials: {error.reason}") from error
+        if not client.access.has_credentials:
+            raise ForbiddenError(f"{origin}: there are no credentials: {error.reason}") from error
         return ""  # it knows us, but does not say as whom: before 1.28, or a role without that right
     except msgspec.DecodeError as error:
         raise UnreachableError(f"{origin}: this is no API server: {error}") from error

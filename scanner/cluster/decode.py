@@ -71,9 +71,10 @@ def decode_object(
         kind = _text(fields, "kind") or kind
         _require(api_version, "apiVersion")
         _require(kind, "kind")
-        meta = _metadata(bytes(fields.get("metadata", b"{}")), is_secret=kind == SECRETS.kind)
+        group_kind = GroupKind(group_of(api_version), kind)
+        meta = _metadata(bytes(fields.get("metadata", b"{}")), is_secret=group_kind == SECRETS.group_kind)
         name = f"{meta.namespace}/{meta.name}" if meta.namespace else meta.name
-        body, status = _contents(GroupKind(group_of(api_version), kind), meta, fields, interner or Interner())
+        body, status = _contents(group_kind, meta, fields, interner or Interner())
         return KubeObject(api_version, kind, meta, body, status, origin)
     except MALFORMED as error:
         what = " ".join(part for part in (kind, name) if part) or "object"

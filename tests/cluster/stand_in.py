@@ -78,12 +78,12 @@ class StandIn:
         """Return the requests for a path."""
         return [r for r in self.requests if r.path == path]
 
-    def client(self, *, cluster: str = "stand-in", **limits: Any) -> Client:
+    def client(self, *, cluster: str = "stand-in", token: str = TOKEN, **limits: Any) -> Client:
         """Return a client of this server that notes its waits instead of waiting."""
         from kubernetes.client import Configuration  # noqa: PLC0415 - slow to import
 
         def load() -> Access:
-            configuration = Configuration(host=self.url, api_key={"BearerToken": TOKEN})
+            configuration = Configuration(host=self.url, api_key={"BearerToken": token} if token else {})
             return Access(configuration, cluster, "")
 
         return Client(load, limits=Limits(**limits), wait=self.waits.append)

@@ -1,15 +1,17 @@
 """The client says by name what went wrong, tries again where that may help, and keeps its token to itself."""
 
 import contextlib
+import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
 
-from scanner.cluster.client import ATTEMPTS, USER_AGENT, Client, RequestError, TooLargeError
+from scanner.cluster.client import ATTEMPTS, CONCURRENT, USER_AGENT, Client, RequestError, TooLargeError
 from scanner.cluster.pace import RETRY_BUDGET
 from tests.cluster import stand_in
-from tests.cluster.stand_in import TOKEN, Reply, StandIn, status
+from tests.cluster.stand_in import TOKEN, Reply, Request, StandIn, status
 
 PATH = "/api/v1/pods"
 GOOD = Reply(body=b"{}")
@@ -178,3 +180,23 @@ def test_a_client_that_is_stopped_asks_no_more(server: StandIn) -> None:
         with pytest.raises(RequestError, match=r"^the scan was stopped$"):
             client.get(PATH)
     assert server.requests == []
+
+
+def test_at_most_four_requests_are_under_way(server: StandIn) -> None:
+    """And four are, where more are wanted: the barrier lets none go before four have come."""
+    meeting = threading.Barrier(CONCURRENT)
+    lock = threading.Lock()
+    under_way: list[int] = [0]
+
+    def answer(_request: Request) -> Reply:
+        with lock:
+            under_way.append(under_way[-1] + 1)
+        meeting.wait(timeout=10)
+        with lock:
+            under_way.append(under_way[-1] - 1)
+        return GOOD
+
+    server.scripts[PATH] = answer
+    with client_of(server) as client, ThreadPoolExecutor(3 * CONCURRENT) as threads:
+        list(threads.map(lambda _: client.get(PATH), range(3 * CONCURRENT)))
+    assert max(under_way) == CONCURRENT

@@ -65,6 +65,12 @@ def test_a_server_that_does_not_tell_who_we_are_is_taken_as_knowing_us(server: S
     assert identity(server, status(404)) == ""
 
 
+def test_a_scanner_without_credentials_is_refused(server: StandIn) -> None:
+    """Whatever the server would let no one see."""
+    with contextlib.closing(server.client(token="")) as client, pytest.raises(ForbiddenError, match="no credentials"):
+        identify(client)
+
+
 @pytest.mark.parametrize("reply", [Reply(body=b"<html>", content_type="text/html"), Reply(body=b"[]"), status(503)])
 def test_what_is_no_api_server_is_named_by_its_address(server: StandIn, reply: Reply) -> None:
     """And what it said."""
