@@ -136,15 +136,32 @@ def test_a_command_line_without_credential_is_clean(words: tuple[str, ...]) -> N
 
 @pytest.mark.parametrize(
     "piece",
-    ["a", "-", "{", "<", "*", "'", '"', " ", "eyJ-", "a://b:", "password='", " --password ", "-----BEGIN ", "A=", "a-"],
+    [
+        "a",
+        "-",
+        "{",
+        "<",
+        "*",
+        "'",
+        '"',
+        " ",
+        "eyJ-",
+        "a.eyJ-",
+        "a://b:",
+        "password='",
+        " --password ",
+        "-----BEGIN ",
+        "A=",
+        "a-",
+    ],
 )
 def test_a_text_made_to_be_slow_is_not(piece: str) -> None:
-    """A tenant's megabyte does not hold up the scan: a quadratic pattern would take minutes."""
-    text = piece * (2**20 // len(piece))
+    """A tenant's long argument does not hold up the scan: a quadratic pattern would take minutes."""
+    text = piece * (2**17 // len(piece))
     started = time.process_time()
     why_environment("DB_PASSWORD", text)
     list(why_command(("sh", "-c", f"x {text}", f"--token={text}")))
-    assert time.process_time() - started < 10
+    assert time.process_time() - started < 5
 
 
 def test_no_answer_holds_a_value() -> None:
