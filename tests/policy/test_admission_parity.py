@@ -282,7 +282,7 @@ def _namespace_of(name: str) -> str:
 
 
 def _bound(name: str, case: Case) -> dict[str, Any]:
-    """Return the binding of a case, limited to its own namespace: a namespaceSelector lets cluster-scoped objects by."""
+    """Return the binding of a case, limited to its own namespace; a namespaceSelector alone lets the rest by."""
     resources = {"resourceRules": [EVERYTHING | {"scope": "Namespaced"}]} | case.binding.get("matchResources", {})
     resources["namespaceSelector"] = {"matchLabels": {"kubernetes.io/metadata.name": _namespace_of(name)}}
     spec = {"policyName": name, "validationActions": ["Deny"]} | case.binding | {"matchResources": resources}
