@@ -128,7 +128,9 @@ class Metrics:
         r = self.registry
         self.build = Info("plimsoll_build", "Release that runs.", registry=r)
         self.build.info({"version": version})
-        self.scans = Counter("plimsoll_scans", "Scans that ended, by state.", ["state"], registry=r)
+        self.scans = Counter(
+            "plimsoll_scans", "Scans that ended, by state, and those that could not start.", ["state"], registry=r
+        )
         self.scan_running = Gauge("plimsoll_scan_running", "1 while a scan runs.", registry=r)
         self.scan_phase_seconds = Histogram(
             "plimsoll_scan_phase_seconds",

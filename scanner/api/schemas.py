@@ -36,16 +36,20 @@ class Page(Shape, Generic[Item]):
     """One page of a list."""
 
     items: list[Item] = Field(description="The items, in the order of the list.")
-    next: str | None = Field(description="Cursor of the next page; null if this is the last.")
+    next: str | None = Field(
+        description="Cursor of the next page; null if this is the last.", examples=["WyJiNGI4YmY3OGU5YWQiLCAzXQ"]
+    )
 
 
 class ReadOut(Shape):
     """One read of a scan: what could be seen of a kind of object, or why it could not."""
 
     resource: str = Field(description="Plural resource as RBAC writes it.", examples=["deployments.apps"])
-    namespace: str = Field(description="Empty for the whole cluster.")
+    namespace: str = Field(description="Empty for the whole cluster.", examples=["shop"])
     state: ReadState = Field(description="How reading it ended; only `complete` and `absent` prove anything.")
-    reason: str = Field(description="What to do, or what the API server said; empty if complete.")
+    reason: str = Field(
+        description="What to do, or what the API server said; empty if complete.", examples=["grant list on pods"]
+    )
     count: int = Field(description="Objects read.")
 
 
@@ -60,17 +64,20 @@ class ScanOut(Shape):
     """One scan of one cluster."""
 
     id: str = Field(description="UUID, ordered by time.", examples=[EXAMPLE_SCAN])
-    cluster: str = Field(description="Name of the cluster.")
-    source: str = Field(description="`live` or `manifests`.")
-    trigger: str = Field(description="Why it ran: `schedule`, `api`, `start` or `catch-up`.")
+    cluster: str = Field(description="Name of the cluster.", examples=["prod-eu"])
+    source: str = Field(description="`live` or `manifests`.", examples=["live"])
+    trigger: str = Field(description="Why it ran: `schedule`, `api`, `start` or `catch-up`.", examples=["schedule"])
     state: ScanState = Field(description="`partial` if something could not be read.")
-    phase: str = Field(description="While it runs: `reading`, `judging` or `storing`.")
+    phase: str = Field(description="While it runs: `reading`, `judging` or `storing`.", examples=["judging"])
     progress: int = Field(description="How far the phase is, 0 to 100.", ge=0, le=100)
     started_at: dt.datetime = Field(description="When it started.")
     finished_at: dt.datetime | None = Field(description="When it ended; null while it runs.")
-    server_version: str = Field(description="Version of the API server; empty for manifests.")
-    error: str = Field(description="Why it failed; empty otherwise.")
-    summary: dict[str, int] = Field(description="Counts: resources, outcomes and what changed.")
+    server_version: str = Field(description="Version of the API server; empty for manifests.", examples=["v1.37.2"])
+    error: str = Field(description="Why it failed; empty otherwise.", examples=["the API server does not answer"])
+    summary: dict[str, int] = Field(
+        description="Counts: resources, outcomes and what changed.",
+        examples=[{"resources": 29, "passed": 499, "failed": 117, "unknown": 3, "opened": 2, "resolved": 1}],
+    )
 
 
 def scan_out(row: ScanRow) -> ScanOut:
@@ -103,16 +110,21 @@ class FindingOut(Shape):
     """One policy's outcome for one resource, over its whole life."""
 
     id: str = Field(description="Stays over rollouts, restarts, rescans and upgrades.", examples=[EXAMPLE_ID])
-    cluster: str = Field(description="Name of the cluster.")
+    cluster: str = Field(description="Name of the cluster.", examples=["prod-eu"])
     policy: str = Field(description="Id of the policy.", examples=["pods/privileged-container"])
-    title: str = Field(description="The policy's title; its id if it is not loaded any more.")
-    area: str = Field(description="The policy's area, its pillar.")
+    title: str = Field(
+        description="The policy's title; its id if it is not loaded any more.", examples=["Container runs privileged"]
+    )
+    area: str = Field(description="The policy's area, its pillar.", examples=["pods"])
     outcome: Outcome = Field(description="`fail`, or `unknown` where something could not be read.")
     state: State = Field(description="`regressed` is open again after it was resolved.")
     severity: Severity = Field(description="How bad it is if true.")
     confidence: Confidence = Field(description="How sure a failure is.")
     resource: ResourceRefOut = Field(description="What it is about.")
-    message: str = Field(description="What is wrong, in one line.")
+    message: str = Field(description="What is wrong, in one line.", examples=["Container app runs privileged"])
+    expected: str = Field(
+        description="Why a failure is as it should be, in one line; it then counts in no summary. Else empty."
+    )
     first_seen_at: dt.datetime = Field(description="When it was first seen.")
     opened_at: dt.datetime | None = Field(description="When it was opened; null if it was only ever unknown.")
     changed_at: dt.datetime = Field(description="When its state last changed.")
@@ -135,6 +147,7 @@ def _finding_fields(row: FindingRow, policies: Mapping[str, Policy]) -> dict[str
             id=row.resource_id, api_version=row.api_version, kind=row.kind, namespace=row.namespace, name=row.name
         ),
         "message": row.message,
+        "expected": row.expected,
         "first_seen_at": row.first_seen_at,
         "opened_at": row.opened_at,
         "changed_at": row.changed_at,
@@ -150,21 +163,27 @@ def finding_out(row: FindingRow, policies: Mapping[str, Policy]) -> FindingOut:
 class ObjectRefOut(Shape):
     """The name of an object in a cluster."""
 
-    api_version: str = Field(description="Group and version.")
-    kind: str = Field(description="Kind.")
-    namespace: str = Field(default="", description="Empty for what belongs to no namespace.")
-    name: str = Field(default="", description="Name.")
-    uid: str = Field(default="", description="Its uid, where known.")
+    api_version: str = Field(description="Group and version.", examples=["apps/v1"])
+    kind: str = Field(description="Kind.", examples=["Deployment"])
+    namespace: str = Field(default="", description="Empty for what belongs to no namespace.", examples=["shop"])
+    name: str = Field(default="", description="Name.", examples=["checkout"])
+    uid: str = Field(default="", description="Its uid, where known.", examples=["6f1f0a52-3a44-4c5e-9f57-6a5f8f5d8f10"])
 
 
 class FactOut(Shape):
     """One fact that can be checked by hand."""
 
-    path: str = Field(default="", description="Field of the object; empty for the object itself.")
+    path: str = Field(
+        default="",
+        description="Field of the object; empty for the object itself.",
+        examples=["spec.template.spec.containers[0].securityContext.privileged"],
+    )
     value: Any = Field(default=None, description="What is there; null if the field is missing.")
-    container: str = Field(default="", description="The container, where it is about one.")
+    container: str = Field(default="", description="The container, where it is about one.", examples=["app"])
     object: ObjectRefOut | None = Field(default=None, description="The object, where it is another than the resource.")
-    note: str = Field(default="", description="What it means, where path and value don't tell.")
+    note: str = Field(
+        default="", description="What it means, where path and value don't tell.", examples=["set by the template"]
+    )
 
 
 class EventOut(Shape):
@@ -172,30 +191,39 @@ class EventOut(Shape):
 
     transition: Transition = Field(description="How it changed.")
     at: dt.datetime = Field(description="When.")
-    scan: str = Field(description="In which scan.")
-    actor: str = Field(description="Who: `scan`, or a person.")
+    scan: str = Field(description="In which scan.", examples=[EXAMPLE_SCAN])
+    actor: str = Field(description="Who: `scan`, or a person.", examples=["scan"])
 
 
 class PolicyOut(Shape):
     """One policy, without its text."""
 
     id: str = Field(description="Area and name.", examples=["pods/privileged-container"])
-    title: str = Field(description="What is wrong where it fails.")
-    area: str = Field(description="Its pillar.")
+    title: str = Field(description="What is wrong where it fails.", examples=["Container runs privileged"])
+    area: str = Field(description="Its pillar.", examples=["pods"])
     severity: Severity = Field(description="How bad it is if true.")
     confidence: Confidence = Field(description="How sure a failure is.")
-    frameworks: dict[str, list[str]] = Field(description="Controls that it answers, by framework.")
+    frameworks: dict[str, list[str]] = Field(
+        description="Controls that it answers, by framework.", examples=[{"cis-kubernetes": ["5.2.2"]}]
+    )
 
 
 class PolicyDetail(PolicyOut):
     """One policy, whole."""
 
-    rationale: str = Field(description="Why it matters.")
-    remediation: str = Field(description="What to do.")
+    rationale: str = Field(
+        description="Why it matters.", examples=["Code that runs in a privileged container owns the node."]
+    )
+    remediation: str = Field(description="What to do.", examples=["Remove `privileged: true`."])
     sources: list[str] = Field(description="Where it comes from.")
-    subject: str = Field(description="What it judges; empty if it asks a question of the whole cluster.")
-    forbid: str = Field(description="CEL that is true where it fails; empty if it asks a question.")
-    ask: str = Field(description="The question that it asks; empty if it is CEL.")
+    subject: str = Field(
+        description="What it judges; empty if it asks a question of the whole cluster.", examples=["container"]
+    )
+    forbid: str = Field(
+        description="CEL that is true where it fails; empty if it asks a question.",
+        examples=["container.?securityContext.?privileged.orValue(false)"],
+    )
+    ask: str = Field(description="The question that it asks; empty if it is CEL.", examples=["rbac.subjects_who_can"])
     arguments: dict[str, Any] = Field(description="Arguments of the question.")
     formerly: list[str] = Field(description="Ids that it had before.")
 
@@ -236,7 +264,10 @@ class FindingDetail(FindingOut):
 
     evidence: list[FactOut] = Field(description="The smallest set of facts that makes it checkable.")
     missing: list[str] = Field(description="For `unknown`: the reads that were missing.")
-    fix: str = Field(description="Text of a fix for this resource, where one is known.")
+    fix: str = Field(
+        description="Text of a fix for this resource, where one is known.",
+        examples=["Set securityContext.privileged to false."],
+    )
     policy_text: PolicyDetail | None = Field(description="The policy; null if it is not loaded any more.")
     events: list[EventOut] = Field(description="Changes of its state, the oldest first.")
 
@@ -260,8 +291,8 @@ def finding_detail(row: FindingRow, events: Iterable[FindingEventRow], policies:
 class ResourceOut(ResourceRefOut):
     """A root owner, or any other object that a finding is about."""
 
-    cluster: str = Field(description="Name of the cluster.")
-    uid: str = Field(description="Its uid when last seen.")
+    cluster: str = Field(description="Name of the cluster.", examples=["prod-eu"])
+    uid: str = Field(description="Its uid when last seen.", examples=["6f1f0a52-3a44-4c5e-9f57-6a5f8f5d8f10"])
     pods: int = Field(description="Pods that ran from it.")
     first_seen_at: dt.datetime = Field(description="When a scan first saw it.")
     gone_at: dt.datetime | None = Field(description="When a complete read no longer showed it; null while it is there.")
@@ -302,12 +333,14 @@ def standing_out(standing: Standing) -> StandingOut:
 class FreshnessOut(Shape):
     """How much a cluster's figures can be trusted."""
 
-    cluster: str = Field(description="Name of the cluster.")
+    cluster: str = Field(description="Name of the cluster.", examples=["prod-eu"])
     last_scan: ScanOut | None = Field(
         description="The last scan that was stored: the figures are from it; null if none."
     )
     last_attempt: ScanOut = Field(description="The last scan that was started, whatever came of it.")
-    age_seconds: int | None = Field(description="Time since the figures were taken; null if there are none.")
+    age_seconds: int | None = Field(
+        description="Time since the figures were taken; null if there are none.", examples=[300]
+    )
     gaps: list[ReadOut] = Field(description="What the last stored scan could not read; nothing is known of it.")
     is_conclusive: bool = Field(
         description="Whether an absence of findings means anything: the last scan was stored, nothing that it asked "
@@ -318,7 +351,7 @@ class FreshnessOut(Shape):
 class SummaryOut(Shape):
     """How a cluster stands, with what is not known of it."""
 
-    cluster: str | None = Field(description="The cluster; null for all of them.")
+    cluster: str | None = Field(description="The cluster; null for all of them.", examples=["prod-eu"])
     clusters: list[FreshnessOut] = Field(description="How fresh and how complete the figures are, by cluster.")
     total: StandingOut = Field(description="Everything.")
     by_namespace: dict[str, StandingOut] = Field(description="By namespace; the empty name is what belongs to none.")

@@ -92,6 +92,7 @@ class ScanRunner:
         except ScanRunningError:
             _log.info("scan_skipped", trigger=trigger, reason="one is running")
         except ScannerError as error:
+            self._setup.metrics.scans.labels("not started").inc()
             _log.error("scan_not_started", trigger=trigger, error=str(error))
 
     def stop(self, grace_seconds: float) -> bool:

@@ -75,6 +75,19 @@ def test_every_parameter_is_described(operation_id: str) -> None:
     assert operation["description"]
 
 
+def test_every_text_of_an_answer_has_an_example() -> None:
+    """Who reads the description sees what to expect."""
+    schemas = json.loads(openapi())["components"]["schemas"]
+    bare = [
+        f"{name}.{field}"
+        for name, schema in schemas.items()
+        for field, shape in schema.get("properties", {}).items()
+        if "example" not in schema and not {"enum", "const", "format", "examples"} & shape.keys()
+        if shape.get("type") == "string"
+    ]
+    assert bare == ["ProblemDetail.location", "ProblemDetail.message"]
+
+
 def test_service_describes_itself(sqlite_api: Api) -> None:
     """The description is served beside the API."""
     served = sqlite_api.get("/api/v1/openapi.json").json()

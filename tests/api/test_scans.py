@@ -5,6 +5,7 @@ import threading
 
 import pytest
 
+from scanner.errors import ClusterError
 from scanner.model.coverage import Read, ReadState
 from scanner.model.refs import ClusterName
 from scanner.model.snapshot import Snapshot, SourceKind
@@ -139,3 +140,14 @@ def test_scheduled_scan_that_cannot_start_is_no_error(sqlite_api: Api) -> None:
     start_scan(sqlite_api.engine, cluster=ClusterName("test"), source=SourceKind.LIVE, trigger="api", now=NOW)
     sqlite_api.runner.try_start("schedule")
     assert len(sqlite_api.items("/api/v1/scans")) == 1
+
+
+def test_scan_that_cannot_start_is_counted(sqlite_api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A cluster that does not answer shows in the metrics even though no scan begins."""
+
+    def unreachable() -> str:
+        raise ClusterError("https://10.0.0.1: no answer")
+
+    monkeypatch.setattr(sqlite_api.shelf, "cluster", unreachable)
+    sqlite_api.runner.try_start("schedule")
+    assert 'plimsoll_scans_total{state="not started"} 1.0' in sqlite_api.get("/metrics").text

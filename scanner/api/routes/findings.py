@@ -38,6 +38,11 @@ class FindingQuery(PageQuery):
         default=[], max_length=3, description="In these states; open and regressed if none is named."
     )
     outcome: Outcome | None = Field(default=None, description="With this outcome; passes are not listed.")
+    expected: bool = Field(
+        default=False,
+        description="Instead of what concerns people, failures that are as they should be: Kubernetes' own grants, "
+        "unchanged.",
+    )
     kind: Text | None = Field(default=None, description="About a resource of this kind.")
     name: Text | None = Field(default=None, description="About a resource whose name starts with this.")
     resource: Text | None = Field(default=None, description="About the resource with this id.")
@@ -80,6 +85,7 @@ def filter_of(query: FindingQuery, policies: Mapping[str, Policy]) -> FindingFil
         policies=policies_of(query.framework, query.control, policies),
         states=frozenset(query.state or _OPEN),
         outcome=query.outcome,
+        expected=query.expected,
         kind=query.kind,
         resource_id=query.resource,
         name_prefix=query.name or "",
