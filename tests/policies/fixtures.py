@@ -1,14 +1,17 @@
 """Fixture manifests of policies → plain objects and snapshots."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import yaml
 
-from scanner.model.snapshot import Snapshot
+from scanner.cluster.manifests import read_manifests
+from scanner.model.refs import ClusterName
+from scanner.model.snapshot import Snapshot, SourceKind
 from scanner.policy.load import policy_folders
-from tests.builders import snapshot
+from tests.builders import NOW
 
 #: The policies of this source tree.
 ROOT = Path(__file__).parents[2] / "policies"
@@ -23,5 +26,5 @@ def objects_of(file: Path) -> Iterator[dict[str, Any]]:
 
 
 def snapshot_of(file: Path) -> Snapshot:
-    """Read a fixture as a snapshot of a cluster in which every kind was read wholly."""
-    return snapshot(*objects_of(file))
+    """Read a fixture as the whole of a cluster, in which what is not there does not exist."""
+    return replace(read_manifests([file], cluster=ClusterName("test"), now=NOW), source=SourceKind.LIVE)
