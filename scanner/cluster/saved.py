@@ -93,7 +93,7 @@ def load_snapshot(path: Path) -> Snapshot:
     except (EOFError, zlib.error) as error:
         raise InputError(f"{name}: breaks off: copy it again") from error
     except gzip.BadGzipFile as error:
-        raise InputError(f"{name}: not a saved snapshot") from error
+        raise InputError(f"{name}: not a saved snapshot, or damaged") from error
     except OSError as error:
         raise InputError(f"{name}: {error.strerror or 'cannot be read'}") from error
 
@@ -155,6 +155,8 @@ def _read(packed: gzip.GzipFile, name: str) -> Snapshot:
             if line.end is not None:
                 if line.end != count:
                     raise InputError(f"{name}: line {number}: objects are missing: copy it again")
+                # Only at its end gzip tells whether the sum is right.
+                packed.read(1)
                 break
             if line.read is not None:
                 coverage.append(line.read)
