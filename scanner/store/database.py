@@ -6,6 +6,7 @@ each other. PostgreSQL is for many replicas. What a driver raises becomes a `Sto
 
 import contextlib
 import datetime as dt
+import functools
 import sqlite3
 from collections.abc import Iterator
 from pathlib import Path
@@ -206,6 +207,13 @@ def _take_turn(connection: Connection) -> None:
         _set_local(connection, "lock_timeout", dt.timedelta(seconds=10))
 
 
+@functools.cache
+def _revisions() -> tuple[str, frozenset[str]]:
+    """Return the newest revision and all; read once, as probes ask for them every few seconds."""
+    revisions = [script.revision for script in ScriptDirectory.from_config(_config()).walk_revisions()]
+    return revisions[0], frozenset(revisions)
+
+
 def require_head(engine: Engine) -> None:
     """Check that the database is at the schema of this release.
 
@@ -213,13 +221,12 @@ def require_head(engine: Engine) -> None:
         SchemaError: It is older or newer; the message says what to do.
         StoreError: It cannot be asked.
     """
-    expected = set(ScriptDirectory.from_config(_config()).get_heads())
+    head, known = _revisions()
     with _translated(engine), engine.connect() as connection:
         found = set(MigrationContext.configure(connection).get_current_heads())
     if not found:
         raise SchemaError("the database is empty: run `plimsoll db upgrade`")
-    if found != expected:
-        known = {script.revision for script in ScriptDirectory.from_config(_config()).walk_revisions()}
+    if found != {head}:
         if found <= known:
             raise SchemaError("the database is at an older schema: run `plimsoll db upgrade`")
         raise SchemaError("the database is at a schema that this release does not know: run a newer release")
