@@ -123,7 +123,8 @@ class FindingOut(Shape):
     resource: ResourceRefOut = Field(description="What it is about.")
     message: str = Field(description="What is wrong, in one line.", examples=["Container app runs privileged"])
     expected: str = Field(
-        description="Why a failure is as it should be, in one line; it then counts in no summary. Else empty."
+        description="Why a failure is as it should be, in one line; it then counts in no summary. Else empty.",
+        examples=[""],
     )
     first_seen_at: dt.datetime = Field(description="When it was first seen.")
     opened_at: dt.datetime | None = Field(description="When it was opened; null if it was only ever unknown.")

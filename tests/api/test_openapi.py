@@ -41,6 +41,7 @@ def test_operation_ids_are_these() -> None:
     """Clients are generated from them: they stay."""
     assert sorted(OPERATIONS) == [
         "getFinding",
+        "getHome",
         "getLiveness",
         "getMetrics",
         "getPolicy",

@@ -13,7 +13,6 @@ from tests.api.conftest import Api, api_over
 @pytest.mark.parametrize(
     ("method", "path", "status", "kind"),
     [
-        ("GET", "/", 404, "not-found"),
         ("GET", "/api/v1/nothing", 404, "not-found"),
         ("GET", "/api/v1/findings/", 404, "not-found"),
         ("GET", "/docs", 404, "not-found"),
