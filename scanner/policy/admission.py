@@ -2,7 +2,10 @@
 
 Each object is judged as if it were created now, by someone unnamed: `request.operation` is CREATE, `oldObject` is null,
 policies for UPDATE or DELETE alone match nothing, and an expression that needs to know who asks (`request.userInfo`,
-`authorizer`) is unknown. Objects from files lack the defaults that the API server would fill in.
+`authorizer`) is unknown.
+
+Objects from files lack the defaults that the API server would fill in: an expression that breaks for want of a field is
+unknown there, but `has(…)` and `?.` see the field as absent. What a running API server gave has its defaults.
 
 Source: k8s.io/apiserver/pkg/admission/plugin/policy: validating/{dispatcher,validator}.go and
 generic/policy_dispatcher.go.
@@ -21,7 +24,7 @@ from scanner.errors import PolicyError
 from scanner.model.objects import KubeObject
 from scanner.model.refs import GroupKind, ObjectRef, group_of
 from scanner.model.resources import SECRETS
-from scanner.model.snapshot import Snapshot
+from scanner.model.snapshot import Snapshot, SourceKind
 from scanner.policy.cel import CelFailure, activation, compile_expression, evaluate_expression, is_optional
 from scanner.policy.judge import namespace_object
 from scanner.policy.matching import Request, is_exempt, matches, request_for
@@ -32,6 +35,9 @@ from scanner.policy.vap import BindingBody, BindingSpec, NamedExpression, ParamR
 _MAX_MESSAGE_BYTES = 5 * 1024
 #: What is known of every request, whatever the object; `options` and `userInfo` are not.
 _UNKNOWN_REQUEST_FIELDS = ("options", "userInfo")
+
+#: How the engine begins when it says that a field is not there.
+_MISSING_FIELD = "Key not found in map"
 
 _STRING_LITERAL = r"'''(?:.|\n)*?'''|\"\"\"(?:.|\n)*?\"\"\"|'(?:\\.|[^'\\])*'|\"(?:\\.|[^\"\\])*\""
 
@@ -148,6 +154,7 @@ class _Auditor:
         self._snapshot = snapshot
         self._knows_namespaces = not snapshot.inconclusive((NAMESPACE,))
         self._params = params
+        self._lacks_defaults = snapshot.source is SourceKind.MANIFESTS
 
     def outcomes(self, policy: _Policy, binding: str, spec: BindingSpec) -> Iterator[AdmissionOutcome]:
         """Give the outcome of a policy under a binding for each object that both match."""
@@ -186,7 +193,8 @@ class _Auditor:
             yield None, params
             return
         for param in params:
-            decision = _Evaluation(policy, self._values(policy, request, param), request).decision()
+            values = self._values(policy, request, param)
+            decision = _Evaluation(policy, values, request, lacks_defaults=self._lacks_defaults).decision()
             if decision is not None:
                 yield (param.ref if param else None), decision
 
@@ -256,6 +264,8 @@ class _Evaluation:
     policy: _Policy
     values: dict[str, Any]
     request: Request
+    #: The object is as someone wrote it.
+    lacks_defaults: bool
     #: Variables that were computed: their value is in `values`, or why there is none is here.
     failed: dict[str, CelFailure | _Unknown] = field(default_factory=dict)
     done: set[str] = field(default_factory=set)
@@ -343,6 +353,8 @@ class _Evaluation:
             doubts.append(_Unknown("depends on who asks, which an audit does not know"))
         if "namespaceObject" in text and "namespaceObject" not in self.values:
             doubts.append(_Unknown(f"namespace {self.request.namespace} is not known"))
+        if self.lacks_defaults and failure.reason.startswith(_MISSING_FIELD):
+            doubts.append(_Unknown(f"{failure.reason}, which the API server might fill in"))
         return [*doubts, *failed, failure][0]
 
     def _compute(self, name: str) -> None:

@@ -15,6 +15,7 @@ from scanner.model.coverage import Read, ReadState
 from scanner.model.objects import KubeObject, ObjectMeta
 from scanner.model.refs import GroupKind
 from scanner.model.resources import RESOURCES
+from scanner.model.snapshot import SourceKind
 from scanner.policy.admission import AdmissionOutcome, AdmissionResult, audit
 from scanner.policy.matching import plural_of
 from tests.builders import snapshot, workload
@@ -35,12 +36,13 @@ def audited(
     *,
     binding: Mapping[str, Any] | None = None,
     coverage: list[Read] | None = None,
+    source: SourceKind = SourceKind.LIVE,
     **spec: Any,
 ) -> list[AdmissionOutcome]:
     """Audit one object, a Deployment unless told otherwise, by one policy that matches everything."""
     whole = {"matchConstraints": {"resourceRules": [EVERYTHING]}, "validations": [{"expression": expression}]} | spec
     bindings = [decoded(policy_binding("b", {"policyName": "p"} | dict(binding)))] if binding is not None else []
-    found = snapshot(thing or workload("cart"), coverage=coverage)
+    found = snapshot(thing or workload("cart"), coverage=coverage, source=source)
     return list(audit([decoded(policy("p", whole))], bindings, [], found))
 
 
@@ -170,6 +172,16 @@ def test_an_error_lets_through_only_if_the_policy_says_so() -> None:
     """`failurePolicy` decides."""
     refused = [audited("object.nope == 1", failurePolicy=f)[0].is_refused for f in ("Fail", "Ignore")]
     assert refused == [True, False]
+
+
+def test_a_field_that_a_file_leaves_out_is_unknown() -> None:
+    """The API server may have a default for it."""
+    assert results(audited("object.spec.replicas < 5", source=SourceKind.MANIFESTS)) == [AdmissionResult.UNKNOWN]
+
+
+def test_a_field_that_a_cluster_has_not_is_missing() -> None:
+    """There, defaults were filled in long ago."""
+    assert results(audited("object.spec.replicas < 5")) == [AdmissionResult.ERROR]
 
 
 def test_what_is_no_policy_is_refused() -> None:
