@@ -4,10 +4,11 @@ That package takes a second to import, so it is imported only when a cluster is 
 """
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 from scanner.errors import UsageError
 
@@ -25,6 +26,8 @@ class Access:
     cluster: str
     #: The namespace that the context or the service account is in; empty if none is set.
     namespace: str
+    #: Headers that say as whom to act, where the kubeconfig asks for that; a name may come several times.
+    impersonation: tuple[tuple[str, str], ...] = ()
 
     @property
     def origin(self) -> str:
@@ -59,7 +62,7 @@ def _loaded(source: str, load: Callable[[], Access]) -> Access:
 
     try:
         return load()
-    except (ConfigException, YAMLError, OSError, ValueError, KeyError, TypeError) as error:
+    except (ConfigException, YAMLError, OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         line = " ".join(str(error).split())
         raise UsageError(f"no cluster to read: {source}: {line}") from error
 
@@ -89,5 +92,24 @@ def _from_kubeconfig(path: str | None, context: str | None) -> Access:
     configuration = _configuration()
     config.load_kube_config(path, context, configuration, persist_config=False)
     contexts, current = config.list_kube_config_contexts(path)
-    chosen = next(c for c in contexts if c["name"] == context) if context else current
-    return Access(configuration, str(chosen["context"]["cluster"]), str(chosen["context"].get("namespace") or ""))
+    chosen = (next(c for c in contexts if c["name"] == context) if context else current)["context"]
+    users = config.kube_config.KubeConfigMerger(path or config.KUBE_CONFIG_DEFAULT_LOCATION).config.value["users"]
+    user = next((u.value["user"] for u in users or () if u.value["name"] == chosen.get("user")), None)
+    namespace = str(chosen.get("namespace") or "")
+    return Access(configuration, str(chosen["cluster"]), namespace, _impersonation(user or {}))
+
+
+def _impersonation(user: Mapping[str, Any]) -> tuple[tuple[str, str], ...]:
+    """Return the headers by which to act as someone else, which the package leaves out.
+
+    Without them a scan would see with more rights than kubectl has by the same kubeconfig.
+    Source: k8s.io/client-go/transport/round_trippers.go, impersonatingRoundTripper.
+    """
+    if not user.get("as"):
+        return ()
+    headers = [("Impersonate-User", str(user["as"]))]
+    headers += [("Impersonate-Uid", str(user["as-uid"]))] if user.get("as-uid") else []
+    headers += [("Impersonate-Group", str(group)) for group in user.get("as-groups") or ()]
+    for key, values in (user.get("as-user-extra") or {}).items():
+        headers += [(f"Impersonate-Extra-{quote(key, safe='')}", str(value)) for value in values]
+    return tuple(headers)

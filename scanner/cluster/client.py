@@ -165,7 +165,7 @@ class Client:
                 method,
                 access.origin + path,
                 body=body,
-                headers=_headers(access.authorization(), accept, has_body=body is not None),
+                headers=_headers(access, accept, has_body=body is not None),
                 timeout=timeout,
                 retries=False,
                 redirect=False,
@@ -195,12 +195,16 @@ class Client:
         return bytes(chunks)
 
 
-def _headers(authorization: str, accept: str, *, has_body: bool) -> dict[str, str]:
-    headers = {"Accept": accept, "User-Agent": USER_AGENT}
+def _headers(access: Access, accept: str, *, has_body: bool) -> Any:
+    from urllib3 import HTTPHeaderDict  # noqa: PLC0415 - comes with `kubernetes`
+
+    headers = HTTPHeaderDict({"Accept": accept, "User-Agent": USER_AGENT})
     if has_body:
         headers["Content-Type"] = JSON
-    if authorization:
+    if authorization := access.authorization():
         headers["Authorization"] = authorization
+    for name, value in access.impersonation:
+        headers.add(name, value)
     return headers
 
 

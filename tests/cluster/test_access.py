@@ -14,6 +14,7 @@ from scanner.cluster.access import load_access
 from scanner.cluster.client import Client
 from scanner.errors import UsageError
 from tests.cluster.stand_in import Reply, StandIn, status
+from tests.services import ControlPlane
 
 GOOD = Reply(body=b"{}")
 
@@ -108,6 +109,34 @@ def test_a_token_file_is_read_again_when_the_old_token_is_refused(server: StandI
         token_file(tmp_path, "new")
         client.get("/x")
     assert asked_with(server, "/x") == ["Bearer old", "Bearer old", "Bearer new"]
+
+
+def test_impersonation_of_the_kubeconfig_is_kept_to(server: StandIn, tmp_path: Path) -> None:
+    """A scan has the rights that kubectl has by the same file, and no more."""
+    user = {"token": "t", "as": "jane", "as-groups": ["auditors"], "as-user-extra": {"team/shop": ["x"]}}
+    path = kubeconfig(tmp_path, server.url, user)
+    server.scripts["/x"] = [GOOD]
+    with contextlib.closing(Client(lambda: load_access(path))) as client:
+        client.get("/x")
+    sent = {k: v for k, v in server.asked("/x")[0].headers.items() if k.startswith("Impersonate")}
+    assert sent == {
+        "Impersonate-User": "jane",
+        "Impersonate-Group": "auditors",
+        "Impersonate-Extra-team%2Fshop": "x",
+    }
+
+
+@pytest.mark.control_plane
+def test_the_api_server_takes_us_for_whom_we_impersonate(control_plane: ControlPlane, tmp_path: Path) -> None:
+    """With every group of the kubeconfig."""
+    user = {"token": control_plane.token, "as": "jane", "as-groups": ["auditors", "developers"]}
+    ca = {"certificate-authority": control_plane.ca_file}
+    path = kubeconfig(tmp_path, control_plane.url, user, **ca)
+    review = msgspec.json.encode({"apiVersion": "authentication.k8s.io/v1", "kind": "SelfSubjectReview"})
+    with contextlib.closing(Client(lambda: load_access(path))) as client:
+        answer = msgspec.json.decode(client.post("/apis/authentication.k8s.io/v1/selfsubjectreviews", review))
+    seen = answer["status"]["userInfo"]
+    assert (seen["username"], {"auditors", "developers"} <= set(seen["groups"])) == ("jane", True)
 
 
 def test_a_proxy_of_the_kubeconfig_is_used(server: StandIn, tmp_path: Path) -> None:

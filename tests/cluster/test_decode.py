@@ -4,7 +4,7 @@ from typing import Any
 
 import msgspec
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from scanner.cluster.decode import MalformedError, decode_object
@@ -115,6 +115,8 @@ def test_what_is_no_object_is_refused_in_one_line(raw: bytes) -> None:
         decode_object(raw)
 
 
+#: A busy machine is no failure.
+PROPERTY = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 _KEYS = (
     "name namespace labels annotations ownerReferences uid kind apiVersion controller spec template metadata status "
     "containers initContainers volumes nodeName hostname affinity nodeAffinity securityContext rules verbs subjects "
@@ -139,6 +141,7 @@ OBJECTS = st.builds(
 )
 
 
+@PROPERTY
 @given(st.binary(max_size=60) | VALUES.map(encoded) | OBJECTS.map(encoded))
 def test_decoding_is_total(raw: bytes) -> None:
     """An object or one clear error, never anything else."""
@@ -150,6 +153,7 @@ def test_decoding_is_total(raw: bytes) -> None:
         msgspec.json.decode(got.body)
 
 
+@PROPERTY
 @given(st.lists(OBJECTS, max_size=4))
 def test_indexes_of_a_snapshot_hold_whatever_was_decoded(raws: list[dict[str, Any]]) -> None:
     """Nothing behind the decoder has to check again."""

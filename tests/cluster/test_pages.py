@@ -5,7 +5,7 @@ from typing import Any
 
 import msgspec
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from scanner.cluster.decode import Interner, MalformedError, decode_object
@@ -101,6 +101,8 @@ def test_metadata_of_secrets_gives_their_keys_from_who_manages_them() -> None:
     assert msgspec.json.decode(got.body) == {"type": "", "keys": ["password", "user"]}
 
 
+#: A busy machine is no failure.
+PROPERTY = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 PODS_AS_WRITTEN: st.SearchStrategy[dict[str, Any]] = st.fixed_dictionaries(
     {
         "metadata": st.fixed_dictionaries(
@@ -122,6 +124,7 @@ PODS_AS_WRITTEN: st.SearchStrategy[dict[str, Any]] = st.fixed_dictionaries(
 )
 
 
+@PROPERTY
 @given(st.lists(PODS_AS_WRITTEN, max_size=5))
 def test_a_page_of_pods_is_its_pods(pods: list[dict[str, Any]]) -> None:
     """The fast way over a page gives what each pod alone gives."""
