@@ -1,6 +1,6 @@
 # Every task of the project; `make` lists them.
 .DEFAULT_GOAL := help
-.PHONY: help setup serve test control-plane check fmt lint types clean
+.PHONY: help setup serve test control-plane check fmt lint types docs clean
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -44,6 +44,9 @@ lint: setup ## ruff, formatting, import contracts
 
 types: setup ## mypy in strict mode
 	$(BIN)/mypy
+
+docs: setup ## renew the pages and manifests that are made from code
+	$(BIN)/python -m docs.generate
 
 clean: ## remove what the tasks made, but not the control plane's cache
 	rm -rf $(VENV) .cache dist .mypy_cache .pytest_cache .ruff_cache .hypothesis .import_linter_cache

@@ -1,7 +1,7 @@
-"""Write the reference pages that are made from code: `python -m docs.generate`.
+"""Write what is made from code: `make docs`.
 
-`PAGES` names each file under `docs/reference/` and the function that writes its text; a test compares them with what is
-committed, so that no page says something that the code no longer does.
+`PAGES` names each file and the function that writes its text; a test compares them with what is committed, so that no
+page says something that the code no longer does.
 """
 
 import datetime as dt
@@ -10,15 +10,21 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, NoReturn
 
+from docs.pictures import scan_picture
 from scanner.api.application import create_app
 from scanner.api.dependencies import Services
 from scanner.api.middleware import Limits
+from scanner.export.admission import admission_manifests
+from scanner.export.cluster_role import cluster_role
+from scanner.export.reference import policy_reference
+from scanner.policy.generate import to_admission
+from scanner.policy.load import builtin_policies_root, load_policies
 from scanner.settings import PREFIX, SECRETS, Settings, SlackDestination, WebhookDestination
 from scanner.store.database import open_database
 from scanner.telemetry import Metrics, metric_name
 from scanner.version import VERSION
 
-REFERENCE = Path(__file__).parent / "reference"
+ROOT = Path(__file__).parents[1]
 
 
 def configuration() -> str:
@@ -134,18 +140,34 @@ def _never() -> NoReturn:
     raise AssertionError("nothing is called to describe the API")
 
 
-#: File under `docs/reference/` to what writes it.
+def policies() -> str:
+    """Write the reference of all policies."""
+    return policy_reference(load_policies(builtin_policies_root()))
+
+
+def admission() -> str:
+    """Write the policies that admission can enforce, with their bindings."""
+    found = load_policies(builtin_policies_root())
+    manifests = admission_manifests(to_admission(policy) for policy in found if policy.forbid)
+    return f"# Made by `make docs` from policies/: each stops what its policy would find.\n{manifests}"
+
+
+#: File to what writes it.
 PAGES: Mapping[str, Callable[[], str]] = {
-    "configuration.md": configuration,
-    "metrics.md": metrics,
-    "openapi.json": openapi,
+    "docs/reference/configuration.md": configuration,
+    "docs/reference/metrics.md": metrics,
+    "docs/reference/openapi.json": openapi,
+    "docs/reference/policies.md": policies,
+    "docs/images/scan.svg": scan_picture,
+    "deploy/cluster-role.yaml": cluster_role,
+    "deploy/admission/policies.yaml": admission,
 }
 
 
 def main() -> None:
     """Write every page."""
     for name, page in PAGES.items():
-        (REFERENCE / name).write_text(page(), encoding="utf-8")
+        (ROOT / name).write_text(page(), encoding="utf-8")
 
 
 if __name__ == "__main__":

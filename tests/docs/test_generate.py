@@ -2,10 +2,10 @@
 
 import pytest
 
-from docs.generate import PAGES, REFERENCE
+from docs.generate import PAGES, ROOT
 
 
 @pytest.mark.parametrize("name", sorted(PAGES))
 def test_page_is_current(name: str) -> None:
-    """The committed page is what the code writes now; if not, run `python -m docs.generate`."""
-    assert (REFERENCE / name).read_text(encoding="utf-8") == PAGES[name]()
+    """The committed page is what the code writes now; if not, run `make docs`."""
+    assert (ROOT / name).read_text(encoding="utf-8") == PAGES[name]()
