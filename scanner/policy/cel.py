@@ -41,6 +41,8 @@ _NO_RUNTIME = re.compile(r"\.\s*transformMap(Entry)?\s*\(")
 _COMPILE_ERROR = re.compile(r"ERROR: <input>:(\d+):(\d+): (.*)")
 
 
+#: The engine's status code, before what it says and, in errors that it raises, behind it once more.
+_STATUS = re.compile(r"^[A-Z_]+: | \[[A-Z_]+\]$")
 _MIXED_NUMBERS = re.compile(
     r"found no matching overload for '_[<>]=?_' applied to '\((int|uint|double), (int|uint|double)\)'"
 )
@@ -126,9 +128,9 @@ def evaluate_expression(expression: Expression, values: cel.Activation | CelFail
     try:
         result = expression.program.eval(values)
         if result.type() == cel.Type.ERROR:
-            return CelFailure(str(result.value()).split(": ", 1)[-1])
+            return CelFailure(_STATUS.sub("", str(result.value())))
         return result.plain_value()
     except TypeError:
         return CelFailure("the result is an optional; end the expression with orValue() or value()")
-    except RuntimeError as error:
-        return CelFailure(str(error).removesuffix("]").rpartition(" [")[0].split(": ", 1)[-1])
+    except (RuntimeError, ValueError, OverflowError) as error:
+        return CelFailure(_STATUS.sub("", str(error)))

@@ -7,6 +7,7 @@ from typing import Any
 
 from cel_expr_python import cel
 
+from scanner.errors import PolicyError
 from scanner.model.finding import Fact, Finding, Outcome
 from scanner.model.objects import KubeObject
 from scanner.model.policy import Policy
@@ -75,13 +76,16 @@ class Bench:
         self.reads = frozenset(name for rule in rules for name in rule.reads)
         # The line end keeps a comment at the end of an expression from swallowing the bracket.
         joined = ", ".join(f"({rule.policy.forbid}\n)" for rule in rules)
-        self._all = compile_expression(f"[{joined}]", self.variables)
+        try:
+            self._all: Expression | None = compile_expression(f"[{joined}]", self.variables)
+        except PolicyError:  # beyond the engine's limit of 100,000 characters
+            self._all = None
 
     def verdicts(self, values: Mapping[str, Any]) -> list[_Verdict]:
         """Give the verdict of each rule on a subject with these variables."""
         handed = activation(self.variables, values)
-        found = evaluate_expression(self._all, handed)
-        if isinstance(found, CelFailure):
+        found = evaluate_expression(self._all, handed) if self._all else None
+        if not isinstance(found, list):
             found = [evaluate_expression(rule.forbid, handed) for rule in self.rules]
         return [
             _PASS if value is False else _verdict(rule, value, handed)

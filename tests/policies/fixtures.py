@@ -27,4 +27,5 @@ def objects_of(file: Path) -> Iterator[dict[str, Any]]:
 
 def snapshot_of(file: Path) -> Snapshot:
     """Read a fixture as the whole of a cluster, in which what is not there does not exist."""
-    return replace(read_manifests([file], cluster=ClusterName("test"), now=NOW), source=SourceKind.LIVE)
+    read = read_manifests([file], cluster=ClusterName("test"), now=NOW)
+    return replace(read, source=SourceKind.LIVE, server_version="v1.37.2")

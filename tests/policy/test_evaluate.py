@@ -338,6 +338,13 @@ def test_no_policy_of_the_product_breaks() -> None:
     assert [(f.policy, f.message) for f in found.findings if f.key == "broken"] == []
 
 
+def test_any_number_of_policies_can_be_evaluated() -> None:
+    """Together they may be longer than the engine takes."""
+    policies = [cel_policy(f"pods/p{i}", forbid=f"container.name == '{'x' * 2000}{i}'") for i in range(60)]
+    found = evaluate(snapshot(workload("cart")), policies, now=NOW)
+    assert (found.findings, sum(found.passed.values())) == ((), 60)
+
+
 def test_equal_pod_specs_are_judged_once() -> None:
     """Workloads that share a spec get the same verdict, each with evidence of its own."""
     objects = [workload(name, container(**PRIVILEGED)) for name in ("a", "b")]
