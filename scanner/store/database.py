@@ -91,7 +91,12 @@ def _sqlite(url: str) -> Engine:
 
 
 def _postgresql(url: str) -> Engine:
-    milliseconds = READ_TIMEOUT // dt.timedelta(milliseconds=1)
+    limits = {
+        "statement_timeout": READ_TIMEOUT,
+        # A process that was paused in the middle of a transaction must not hold its locks for ever.
+        "idle_in_transaction_session_timeout": WRITE_TIMEOUT,
+    }
+    options = " ".join(f"-c {name}={limit // dt.timedelta(milliseconds=1)}" for name, limit in limits.items())
     return create_engine(
         url,
         pool_size=_POOL_SIZE,
@@ -105,7 +110,7 @@ def _postgresql(url: str) -> Engine:
             "keepalives_idle": 30,
             "keepalives_interval": 10,
             "keepalives_count": 3,
-            "options": f"-c statement_timeout={milliseconds} -c timezone=UTC",
+            "options": f"{options} -c timezone=UTC",
         },
     )
 

@@ -154,11 +154,14 @@ def test_sqlite_keeps_what_it_acknowledged(tmp_path: Path) -> None:
 
 @pytest.mark.postgres
 def test_postgresql_connections_say_who_they_are(postgres_url: str) -> None:
-    """An administrator finds them by name, and no statement of a reader runs for ever."""
+    """An administrator finds them by name, and neither a reader's statement nor an idle transaction lasts for ever."""
     engine = open_database(postgres_url)
     with reading(engine) as session:
         found = session.execute(
-            text("SELECT current_setting('application_name'), current_setting('statement_timeout')")
+            text(
+                "SELECT current_setting('application_name'), current_setting('statement_timeout'),"
+                " current_setting('idle_in_transaction_session_timeout')"
+            )
         ).one()
     engine.dispose()
-    assert tuple(found) == ("plimsoll", "10s")
+    assert tuple(found) == ("plimsoll", "10s", "5min")
