@@ -25,7 +25,7 @@ from scanner.model.objects import KubeObject
 from scanner.model.refs import GroupKind, ObjectRef, group_of
 from scanner.model.resources import SECRETS
 from scanner.model.snapshot import Snapshot, SourceKind
-from scanner.policy.cel import CelFailure, activation, compile_expression, evaluate_expression, is_optional
+from scanner.policy.cel import CelFailure, Expression, activation, compile_expression, evaluate_expression, is_optional
 from scanner.policy.judge import namespace_object
 from scanner.policy.matching import Request, is_exempt, matches, request_for
 from scanner.policy.subjects import NAMESPACE
@@ -130,20 +130,73 @@ class _Decision:
     reason: str = ""
 
 
+@dataclass(frozen=True, slots=True)
+class _Prepared:
+    """An expression of a policy, with what can be told of it before there is an object."""
+
+    #: None if it does not compile; then `unknown` says why.
+    expression: Expression | None
+    #: The names in scope, and of these the variables of the policy that it reads.
+    names: tuple[str, ...]
+    reads: tuple[str, ...]
+    #: Why its value could be wrong for any object, and for a Secret; empty if it could not.
+    unknown: str
+    unknown_of_secrets: str
+    #: It fails for want of what is not known of a request.
+    asks_who: bool
+    reads_namespace: bool
+
+
 class _Policy:
-    """A policy and the names that its expressions may use."""
+    """A policy and its expressions, each prepared once."""
 
     def __init__(self, name: str, spec: PolicySpec) -> None:
         """Put together the variables in their order."""
         self.name = name
         self.spec = spec
         base = ("object", "oldObject", "request", "namespaceObject")
-        self.names = (*base, "params") if spec.param_kind else base
-        self.variables = {v.name: v for v in spec.variables or ()}
+        self._names = (*base, "params") if spec.param_kind else base
+        self._variables = spec.variables or ()
+        #: Each variable and its place in the order: it may read those before it.
+        self.variables = {v.name: (number, v) for number, v in enumerate(self._variables)}
+        self._prepared: dict[tuple[str, int], _Prepared] = {}
 
-    def all_names(self, variables: Iterable[str]) -> tuple[str, ...]:
-        """Return the names in scope once these variables are known."""
-        return (*self.names, *(f"variables.{name}" for name in variables))
+    def prepared(self, text: str, scope: int | None = None) -> _Prepared:
+        """Compile an expression that may read this many of the variables, all by default."""
+        count = len(self._variables) if scope is None else scope
+        if (text, count) not in self._prepared:
+            self._prepared[text, count] = self._prepare(text, count)
+        return self._prepared[text, count]
+
+    def _prepare(self, text: str, scope: int) -> _Prepared:
+        variables = self._variables[:scope]
+        text = self._with_optionals(text, variables)
+        names = self._names_in_scope(scope)
+        unknown = _unknowable(text)
+        try:
+            expression = compile_expression(text, names)
+        except PolicyError as error:
+            expression, unknown = None, f"does not compile here: {error}"
+        return _Prepared(
+            expression=expression,
+            names=names,
+            reads=tuple(v.name for v in variables if _reference(v.name).search(text)),
+            unknown=unknown,
+            unknown_of_secrets=_unknowable_of_secrets(text),
+            asks_who=_asks_who(text),
+            reads_namespace="namespaceObject" in text,
+        )
+
+    def _names_in_scope(self, scope: int) -> tuple[str, ...]:
+        return (*self._names, *(f"variables.{v.name}" for v in self._variables[:scope]))
+
+    def _with_optionals(self, text: str, variables: Sequence[NamedExpression]) -> str:
+        """Write variables that are optionals out: the engine cannot take an optional back as a value."""
+        for scope, variable in reversed(list(enumerate(variables))):
+            pattern = re.compile(rf"({_STRING_LITERAL})|{_reference(variable.name).pattern}")
+            if pattern.search(text) and _is_optional(variable, self._names_in_scope(scope)):
+                text = pattern.sub(partial(_written_out, variable.expression), text)
+        return text
 
 
 class _Auditor:
@@ -323,35 +376,29 @@ class _Evaluation:
 
     def _value(self, text: str) -> Any | CelFailure | _Unknown:
         """Evaluate an expression of the policy; its variables first, each once and only if something reads it."""
-        return self._evaluated(text, list(self.policy.variables))
+        return self._evaluated(self.policy.prepared(text))
 
-    def _evaluated(self, text: str, variables: Sequence[str]) -> Any | CelFailure | _Unknown:
-        text = self._with_optionals(text, variables)
-        reads = [name for name in variables if re.search(rf"\bvariables\s*\.\s*{re.escape(name)}\b", text)]
-        for name in reads:
-            self._compute(name)
-        names = self.policy.all_names(variables)
-        try:
-            expression = compile_expression(text, names)
-        except PolicyError as error:
-            return _Unknown(f"does not compile here: {error}")
-        unknown = _unknowable(text, self.request)
-        if unknown:
+    def _evaluated(self, prepared: _Prepared) -> Any | CelFailure | _Unknown:
+        unknown = prepared.unknown
+        if self.request.object.group_kind == SECRETS.group_kind:
+            unknown = unknown or prepared.unknown_of_secrets
+        if unknown or prepared.expression is None:
             return _Unknown(unknown)
-        value = evaluate_expression(expression, activation(names, self.values))
-        if isinstance(value, CelFailure):
-            return self._cause(text, value, [self.failed[name] for name in reads if name in self.failed])
-        return value
+        for name in prepared.reads:
+            self._compute(name)
+        value = evaluate_expression(prepared.expression, activation(prepared.names, self.values))
+        return self._cause(prepared, value) if isinstance(value, CelFailure) else value
 
-    def _cause(self, text: str, failure: CelFailure, failed: Sequence[CelFailure | _Unknown]) -> CelFailure | _Unknown:
+    def _cause(self, prepared: _Prepared, failure: CelFailure) -> CelFailure | _Unknown:
         """Say why an expression failed.
 
         Which of several causes the engine met first is its own business: it is unknown if one of them could be.
         """
+        failed = [self.failed[name] for name in prepared.reads if name in self.failed]
         doubts = [f for f in failed if isinstance(f, _Unknown)]
-        if _may_be_unknown(text):
+        if prepared.asks_who:
             doubts.append(_Unknown("depends on who asks, which an audit does not know"))
-        if "namespaceObject" in text and "namespaceObject" not in self.values:
+        if prepared.reads_namespace and "namespaceObject" not in self.values:
             doubts.append(_Unknown(f"namespace {self.request.namespace} is not known"))
         if self.lacks_defaults and failure.reason.startswith(_MISSING_FIELD):
             doubts.append(_Unknown(f"{failure.reason}, which the API server might fill in"))
@@ -361,21 +408,16 @@ class _Evaluation:
         if name in self.done:
             return
         self.done.add(name)
-        earlier = list(self.policy.variables)[: list(self.policy.variables).index(name)]
-        value = self._evaluated(self.policy.variables[name].expression, earlier)
+        scope, variable = self.policy.variables[name]
+        value = self._evaluated(self.policy.prepared(variable.expression, scope))
         if isinstance(value, (CelFailure, _Unknown)):
             self.failed[name] = value
         else:
             self.values[f"variables.{name}"] = value
 
-    def _with_optionals(self, text: str, variables: Sequence[str]) -> str:
-        """Write variables that are optionals out: the engine cannot take an optional back as a value."""
-        for position, name in reversed(list(enumerate(variables))):
-            variable = self.policy.variables[name]
-            pattern = re.compile(rf"({_STRING_LITERAL})|\bvariables\s*\.\s*{re.escape(name)}\b")
-            if pattern.search(text) and _is_optional(variable, self.policy.all_names(variables[:position])):
-                text = pattern.sub(partial(_written_out, variable.expression), text)
-        return text
+
+def _reference(variable: str) -> re.Pattern[str]:
+    return re.compile(rf"\bvariables\s*\.\s*{re.escape(variable)}\b")
 
 
 def _written_out(expression: str, found: re.Match[str]) -> str:
@@ -405,15 +447,13 @@ def _without_literals(text: str) -> str:
     return re.sub(_STRING_LITERAL, "''", text)
 
 
-def _unknowable(text: str, request: Request) -> str:
+def _unknowable(text: str) -> str:
     """Say why an expression could evaluate to something wrong here, empty if it cannot.
 
     A field that is left out makes `request.userInfo` an error, which is what is wanted; but `has()` and optional
     access would take it for absent.
     """
     code = _without_literals(text)
-    if request.object.group_kind == SECRETS.group_kind and re.search(r"\bobject\b(?!\s*\.\s*(metadata|type)\b)", code):
-        return "the contents of Secrets are never read"
     if re.search(r"\brequest\b(?!\s*\.\s*\w)", code):
         return "looks at the request as a whole, which an audit does not know"
     if any(re.search(rf"\bhas\s*\(\s*request\s*\.\s*{name}\s*\)", code) for name in _UNKNOWN_REQUEST_FIELDS):
@@ -421,6 +461,12 @@ def _unknowable(text: str, request: Request) -> str:
     return ""
 
 
-def _may_be_unknown(text: str) -> bool:
+def _unknowable_of_secrets(text: str) -> str:
+    """Say the same of a Secret, of which only metadata, type and names of keys are kept."""
+    reads_content = re.search(r"\bobject\b(?!\s*\.\s*(metadata|type)\b)", _without_literals(text))
+    return "the contents of Secrets are never read" if reads_content else ""
+
+
+def _asks_who(text: str) -> bool:
     code = _without_literals(text)
     return any(re.search(rf"\brequest\s*\.\s*{name}\b", code) for name in _UNKNOWN_REQUEST_FIELDS)
