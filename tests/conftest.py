@@ -23,18 +23,18 @@ def pytest_configure(config: pytest.Config) -> None:
     if not hasattr(config, "workerinput"):
         folder = Path(tempfile.mkdtemp(prefix="plimsoll-test-"))
         folder.chmod(0o755)  # PostgreSQL runs as another user and must pass through
-        os.environ["PLIMSOLL_TEST_FOLDER"] = str(folder)
-        os.environ["PLIMSOLL_TEST_PID"] = str(os.getpid())
+        os.environ["TEST_RUN_FOLDER"] = str(folder)
+        os.environ["TEST_RUN_PID"] = str(os.getpid())
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:
     """Stop what the run started."""
     if not hasattr(config, "workerinput"):
-        services.stop_all(Path(os.environ["PLIMSOLL_TEST_FOLDER"]))
+        services.stop_all(Path(os.environ["TEST_RUN_FOLDER"]))
 
 
 def _run_folder() -> Path:
-    return Path(os.environ["PLIMSOLL_TEST_FOLDER"])
+    return Path(os.environ["TEST_RUN_FOLDER"])
 
 
 def _missing(what: str) -> None:

@@ -98,7 +98,7 @@ def _shared(folder: Path, name: str) -> bytes:
         if not state.exists():
             with (folder / f"{name}.log").open("w") as log:
                 supervisor = subprocess.Popen(
-                    [sys.executable, "-m", "tests.services", name, str(folder), os.environ["PLIMSOLL_TEST_PID"]],
+                    [sys.executable, "-m", "tests.services", name, str(folder), os.environ["TEST_RUN_PID"]],
                     cwd=Path(__file__).parent.parent,
                     stdout=log,
                     stderr=log,
