@@ -1,15 +1,19 @@
 """The authorizer: who may do what, as the API server in mode RBAC decides it, with the reason."""
 
 import enum
+import itertools
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
-from scanner.analysis.rbac.index import Bound, Chain, Index, index_of
+from scanner.analysis.rbac.bootstrap import bootstrap_roles
+from scanner.analysis.rbac.index import Chain, Index, index_of
 from scanner.analysis.rbac.matching import rule_allows
 from scanner.analysis.rbac.requests import MASTERS, Identity, Request, subjects_of
-from scanner.model.rbac import RBAC_GROUP, Subject
+from scanner.model.rbac import RBAC_GROUP, Rule, Subject
 from scanner.model.snapshot import Snapshot
+
+NODE_ROLE = "system:node"
 
 
 class Verdict(enum.StrEnum):
@@ -17,7 +21,7 @@ class Verdict(enum.StrEnum):
 
     ALLOWED = "allowed"
     DENIED = "denied"
-    #: RBAC does not allow it, and the Node authorizer may: it knows which objects the pods of a node need.
+    #: RBAC does not allow it as far as was read, and what was not read, or the Node authorizer, may.
     UNKNOWN = "unknown"
 
 
@@ -29,6 +33,8 @@ class Decision:
     #: Every chain that allows it, sorted; none for members of `system:masters`, whom RBAC is not asked about.
     chains: tuple[Chain, ...] = ()
     reason: str = ""
+    #: For unknown: what was not read and could allow it, `list rolebindings.rbac.authorization.k8s.io in shop`.
+    missing: tuple[str, ...] = ()
 
     @property
     def is_allowed(self) -> bool:
@@ -57,9 +63,19 @@ class Authorizer:
         chains = tuple(sorted(self._chains_of(identity, request), key=lambda chain: chain.sort_key))
         if chains:
             return Decision(Verdict.ALLOWED, chains, f"RBAC: {chains[0]}")
-        if identity.is_node:
+        if identity.is_node and any(rule_allows(rule, request) for rule in self._rules_of_nodes()):
             return Decision(Verdict.UNKNOWN, reason="the Node authorizer decides by the pods that run on the node")
         return Decision(Verdict.DENIED, reason="no rule bound to this identity allows it")
+
+    def what_can(self, identity: Identity) -> tuple[Chain, ...]:
+        """Return all that bindings give an identity and its groups, rule by rule: cluster-wide, then by namespace."""
+        found = (
+            chain
+            for subject in subjects_of(identity)
+            for scope in self.index.scopes.get(subject, ())
+            for chain in self.index.chains_of(subject, scope)
+        )
+        return tuple(sorted(found, key=lambda chain: chain.sort_key))
 
     def who_can(self, request: Request) -> tuple[Holder, ...]:
         """Name every subject that may do something: users, groups and service accounts that bindings name.
@@ -76,16 +92,20 @@ class Authorizer:
         return self._holders(self.index.chains(request))
 
     def _chains_of(self, identity: Identity, request: Request) -> Iterator[Chain]:
-        for bound in self._bound_to(identity, request.namespace):
-            role = self.index.roles[bound.role_key]
-            for number, rule in enumerate(role.rules):
-                if rule_allows(rule, request):
-                    yield Chain(bound.binding, bound.subject_index, role, number)
-
-    def _bound_to(self, identity: Identity, namespace: str) -> Iterator[Bound]:
         for subject in subjects_of(identity):
-            for scope in ("", namespace) if namespace else ("",):
-                yield from self.index.by_subject.get((subject, scope), ())
+            for scope in ("", request.namespace) if request.namespace else ("",):
+                yield from self.index.chains_that_allow(request, subject, scope)
+
+    def _rules_of_nodes(self) -> Iterator[Rule]:
+        """Return all that the Node authorizer allows to any node: the rules of the role `system:node`.
+
+        That role is bound to nobody; Kubernetes makes it from the authorizer's own rules, which differ by release.
+
+        Source: k8s.io/kubernetes/plugin/pkg/auth/authorizer/node/node_authorizer.go, Authorize.
+        """
+        known = (role for role in bootstrap_roles() if role.ref.name == NODE_ROLE)
+        scanned = self.index.roles.get(("ClusterRole", "", NODE_ROLE))
+        return itertools.chain.from_iterable(role.rules for role in (*known, *([scanned] if scanned else [])))
 
     @staticmethod
     def _holders(found: Iterable[tuple[Subject, Chain]]) -> tuple[Holder, ...]:
