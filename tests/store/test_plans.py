@@ -111,7 +111,6 @@ def plans(engine: Engine, table: str, read: Callable[[Session], object]) -> list
         FindingFilter(resource_id="c4ca4238a0b923820dcc509a6f75849b"),
         replace(HERE, namespace="team-7", policy="rbac/p1", minimum_severity=Severity.MEDIUM),
     ],
-    ids=str,
 )
 def test_a_page_of_findings_is_found_by_an_index(seeded: Engine, wanted: FindingFilter, after: Position | None) -> None:
     """Common values and rare ones, first pages and later ones."""
@@ -129,7 +128,6 @@ def test_a_page_of_findings_is_found_by_an_index(seeded: Engine, wanted: Finding
         ResourceFilter(cluster="c1", kind="Deployment"),
         ResourceFilter(cluster="c1", name_prefix="service-77"),
     ],
-    ids=str,
 )
 def test_a_page_of_resources_is_found_by_an_index(seeded: Engine, wanted: ResourceFilter) -> None:
     """A later page, in the order of the list."""
