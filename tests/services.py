@@ -36,8 +36,6 @@ CONTROL_PLANE_MODULE = Path(__file__).parent / "controlplane"
 POSTGRES_FOLDERS = sorted(Path("/usr/lib/postgresql").glob("*/bin"), reverse=True)
 #: A cold start takes about 3 s on an idle machine; a busy one may need ten times that.
 START_TIMEOUT_SECONDS = 90.0
-#: Kept so that Python doesn't warn of a child that outlives the variable that held it.
-_SUPERVISORS: list[subprocess.Popen[bytes]] = []
 
 
 @dataclass(frozen=True)
@@ -96,22 +94,29 @@ def _shared(folder: Path, name: str) -> bytes:
     with (folder / f"{name}.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         if not state.exists():
-            with (folder / f"{name}.log").open("w") as log:
-                supervisor = subprocess.Popen(
-                    [sys.executable, "-m", "tests.services", name, str(folder), os.environ["TEST_RUN_PID"]],
-                    cwd=Path(__file__).parent.parent,
-                    stdout=log,
-                    stderr=log,
-                    start_new_session=True,
-                )
-            _SUPERVISORS.append(supervisor)
-            (folder / f"{name}.pid").write_text(str(supervisor.pid))
+            supervisor = _spawn(folder, name)
+            (folder / f"{name}.pid").write_text(str(supervisor))
             deadline = time.monotonic() + START_TIMEOUT_SECONDS
             while not state.exists():
-                if supervisor.poll() is not None or time.monotonic() > deadline:
+                if _has_ended(supervisor) or time.monotonic() > deadline:
                     raise RuntimeError(f"{name} did not start:\n{(folder / f'{name}.log').read_text()[-3000:]}")
                 time.sleep(0.05)
     return state.read_bytes()
+
+
+def _spawn(folder: Path, name: str) -> int:
+    """Start a supervisor and return its process id: it outlives the worker that starts it, so no `Popen` owns it."""
+    log = os.open(folder / f"{name}.log", os.O_WRONLY | os.O_CREAT, 0o644)
+    try:
+        return os.posix_spawn(
+            sys.executable,
+            [sys.executable, "-m", "tests.services", name, str(folder), os.environ["TEST_RUN_PID"]],
+            {**os.environ, "PYTHONPATH": str(Path(__file__).parents[1])},
+            file_actions=[(os.POSIX_SPAWN_DUP2, log, 1), (os.POSIX_SPAWN_DUP2, log, 2)],
+            setsid=True,
+        )
+    finally:
+        os.close(log)
 
 
 def stop_all(folder: Path) -> None:
@@ -121,8 +126,6 @@ def stop_all(folder: Path) -> None:
         with contextlib.suppress(ProcessLookupError):
             os.kill(pid, signal.SIGTERM)
         _wait_until(partial(_has_ended, pid), 20.0)
-    for supervisor in _SUPERVISORS:
-        supervisor.wait()
     shutil.rmtree(folder, ignore_errors=True)
 
 
