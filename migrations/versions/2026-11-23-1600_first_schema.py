@@ -70,6 +70,7 @@ def upgrade() -> None:
         sa.Column("evidence", JSON, nullable=False),
         sa.Column("missing", JSON, nullable=False),
         sa.Column("fix", sa.String(), nullable=False),
+        sa.Column("expected", sa.String(), nullable=False),
         sa.Column("content", sa.String(), nullable=False),
         sa.Column("first_seen_at", TIME, nullable=False),
         sa.Column("opened_at", TIME, nullable=True),

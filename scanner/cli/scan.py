@@ -9,7 +9,7 @@ from scanner.cli.status import ExitStatus
 from scanner.cli.terminal import print_lines, progress_bar
 from scanner.export.report import gaps, scan_report, summarise, to_json
 from scanner.export.table import table
-from scanner.model.finding import Evaluation, Outcome
+from scanner.model.finding import Evaluation
 from scanner.model.policy import Severity
 from scanner.model.snapshot import Snapshot
 
@@ -26,6 +26,11 @@ def register(parser: argparse.ArgumentParser) -> None:
         help="exit with 1 if there is a finding of this severity or worse (low, medium, high, critical)",
     )
     parser.add_argument("--all-outcomes", action="store_true", help="list what passed too")
+    parser.add_argument(
+        "--show-expected",
+        action="store_true",
+        help="list in the table what is as it should be too: grants of Kubernetes itself, unchanged",
+    )
     parser.set_defaults(run=run)
 
 
@@ -51,13 +56,16 @@ def run(arguments: argparse.Namespace) -> int:
         print(to_json(scan_report(snapshot, evaluation)))
     else:
         by_id = {policy.id: policy for policy in policies}
-        print_lines(table(evaluation.findings, by_id, snapshot.coverage, summarise(snapshot, evaluation)))
+        summary = summarise(snapshot, evaluation)
+        print_lines(
+            table(evaluation.findings, by_id, snapshot.coverage, summary, show_expected=arguments.show_expected)
+        )
     return _status(snapshot, evaluation, arguments.fail_on)
 
 
 def _status(snapshot: Snapshot, evaluation: Evaluation, fail_on: str | None) -> ExitStatus:
     """Decide the exit status: a finding that was asked for outweighs what could not be read."""
-    failed = (f.severity.rank for f in evaluation.findings if f.outcome is Outcome.FAIL)
+    failed = (f.severity.rank for f in evaluation.findings if f.stands_out)
     if fail_on and max(failed, default=-1) >= Severity(fail_on).rank:
         return ExitStatus.FINDINGS
     missing = gaps(snapshot.coverage)

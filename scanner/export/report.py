@@ -44,15 +44,21 @@ class ReportedResult(msgspec.Struct, frozen=True, rename="camel"):
     fix: str | msgspec.UnsetType = msgspec.UNSET
     #: For unknown outcomes: the reads that were missing.
     missing: tuple[str, ...] | msgspec.UnsetType = msgspec.UNSET
+    #: For failures that are as they should be: why.
+    expected: str | msgspec.UnsetType = msgspec.UNSET
 
 
 class ReportSummary(msgspec.Struct, frozen=True, rename="camel"):
-    """Counts. `passed` counts resources by policy, summed; findings of `fail` are counted by severity."""
+    """Counts. `passed` counts resources by policy, summed; findings of `fail` are counted by severity.
+
+    Failures that are expected count in `expected` and nowhere else.
+    """
 
     resources: int
     passed: int
     failed: int
     unknown: int
+    expected: int
     failed_by_severity: dict[str, int]
     failed_by_area: dict[str, int]
     failed_by_namespace: dict[str, int]
@@ -90,13 +96,14 @@ def scan_report(snapshot: Snapshot, evaluation: Evaluation) -> ScanReport:
 
 def summarise(snapshot: Snapshot, evaluation: Evaluation) -> ReportSummary:
     """Count outcomes."""
-    failed = [f for f in evaluation.findings if f.outcome is Outcome.FAIL]
+    failed = [f for f in evaluation.findings if f.stands_out]
     by_severity = Counter(f.severity for f in failed)
     return ReportSummary(
         resources=sum(len(objects) for objects in snapshot.objects.values()),
         passed=sum(evaluation.passed.values()),
         failed=len(failed),
         unknown=sum(f.outcome is Outcome.UNKNOWN for f in evaluation.findings),
+        expected=sum(bool(f.expected) for f in evaluation.findings),
         failed_by_severity={s.value: by_severity[s] for s in reversed(Severity)},
         failed_by_area=dict(sorted(Counter(f.policy.partition("/")[0] for f in failed).items())),
         failed_by_namespace=dict(sorted(Counter(f.resource.namespace for f in failed).items())),
@@ -135,4 +142,5 @@ def _result(finding: Finding, cluster: ClusterName) -> ReportedResult:
         path=first.path or msgspec.UNSET,
         fix=finding.fix or msgspec.UNSET,
         missing=finding.missing or msgspec.UNSET,
+        expected=finding.expected or msgspec.UNSET,
     )

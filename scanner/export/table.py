@@ -23,17 +23,32 @@ class Line:
     text: str
 
 
+#: The label of failures that are as they should be.
+_EXPECTED = "expected"
+
+
 def table(
-    findings: Iterable[Finding], policies: Mapping[PolicyId, Policy], coverage: tuple[Read, ...], summary: ReportSummary
+    findings: Iterable[Finding],
+    policies: Mapping[PolicyId, Policy],
+    coverage: tuple[Read, ...],
+    summary: ReportSummary,
+    *,
+    show_expected: bool = False,
 ) -> list[Line]:
-    """Lay out failing outcomes by policy, then what is unknown, what could not be read, and the totals."""
-    by_outcome: dict[Outcome, list[Finding]] = defaultdict(list)
+    """Lay out failing outcomes by policy, then what is unknown, what could not be read, and the totals.
+
+    Failures that are expected make one line, unless they are to be listed too.
+    """
+    by_label: dict[str, list[Finding]] = defaultdict(list)
     for finding in findings:
-        by_outcome[finding.outcome].append(finding)
+        by_label[_EXPECTED if finding.expected else finding.outcome].append(finding)
+    expected = [_EXPECTED] if show_expected else []
     lines: list[Line] = []
-    for outcome in (Outcome.FAIL, Outcome.UNKNOWN, Outcome.PASS):
-        for policy, block in _blocks(by_outcome[outcome]):
-            lines += _block(outcome, policies[policy], block)
+    for label in (Outcome.FAIL, Outcome.UNKNOWN, *expected, Outcome.PASS):
+        for policy, block in _blocks(by_label[label]):
+            lines += _block(label, policies[policy], block)
+    if summary.expected and not show_expected:
+        lines += [Line("detail", _expected(summary.expected)), Line("", "")]
     missing = gaps(coverage)
     if missing:
         lines.append(Line("heading", "Not read: what depends on it is unknown, not fine"))
@@ -50,9 +65,15 @@ def _blocks(findings: list[Finding]) -> Iterable[tuple[PolicyId, list[Finding]]]
     return sorted(blocks, key=lambda b: (-max(f.severity.rank for f in b[1]), -len(b[1]), b[0]))
 
 
-def _block(outcome: Outcome, policy: Policy, findings: list[Finding]) -> list[Line]:
+def _expected(number: int) -> str:
+    return (
+        f"{number:,} expected: grants of Kubernetes itself and of known add-ons, unchanged (--show-expected lists them)"
+    )
+
+
+def _block(kind: str, policy: Policy, findings: list[Finding]) -> list[Line]:
     worst = max((f.severity for f in findings), key=lambda s: s.rank)
-    label = worst.value if outcome is Outcome.FAIL else outcome.value
+    label = worst.value if kind == Outcome.FAIL else kind
     count = f"{len(findings):,} resource{'s' if len(findings) > 1 else ''}"
     lines = [Line(label, f"{label.upper():<9}{policy.title}  ({count})  {policy.id}")]
     ordered = sorted(findings, key=lambda f: (-f.severity.rank, f.resource, f.key))
@@ -60,6 +81,8 @@ def _block(outcome: Outcome, policy: Policy, findings: list[Finding]) -> list[Li
         lines.append(Line("resource", f"    {printable(str(finding.resource))}{_where(finding)}"))
         if not finding.message.startswith(policy.title):
             lines.append(Line("detail", f"        {printable(finding.message)}"))
+        if finding.expected:
+            lines.append(Line("detail", f"        expected: {printable(finding.expected)}"))
         if finding.missing:
             lines.append(Line("detail", f"        missing: {printable(', '.join(finding.missing))}"))
     if len(ordered) > LISTED_RESOURCES:
@@ -95,5 +118,6 @@ def _totals(summary: ReportSummary) -> str:
     completeness = "" if summary.is_complete else "; the scan is incomplete"
     return (
         f"{summary.failed:,} failed ({severities}), {summary.passed:,} passed, {summary.unknown:,} unknown, "
+        f"{summary.expected:,} expected, "
         f"of {summary.resources:,} objects{completeness}"
     )

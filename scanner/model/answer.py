@@ -21,3 +21,5 @@ class Answer:
     severity: Severity | None = None
     #: For `unknown`: the reads that were missing.
     missing: tuple[str, ...] = ()
+    #: For `fail`: why it is as it should be, in one line; see `Finding.expected`.
+    expected: str = ""

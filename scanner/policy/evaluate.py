@@ -114,7 +114,8 @@ def _answered(policy: Policy, answer: Answer) -> Finding:
         key=answer.key,
         missing=tuple(sorted(set(answer.missing))),
         frameworks=policy.frameworks,
-        fix=policy.remediation if answer.outcome is Outcome.FAIL else "",
+        fix=policy.remediation if answer.outcome is Outcome.FAIL and not answer.expected else "",
+        expected=answer.expected,
     )
 
 
@@ -128,12 +129,16 @@ def _merged(findings: Iterable[Finding]) -> Iterable[Finding]:
     return found.values()
 
 
-_ORDER = (Outcome.FAIL, Outcome.UNKNOWN, Outcome.PASS)
+def _place(finding: Finding) -> int:
+    """Order outcomes, the worst first: a failure that is expected says less than one that nobody could judge."""
+    if finding.stands_out:
+        return 0
+    return (Outcome.UNKNOWN, Outcome.FAIL, Outcome.PASS).index(finding.outcome) + 1
 
 
 def _worse(one: Finding, other: Finding) -> Finding:
-    first, second = sorted((one, other), key=lambda f: (_ORDER.index(f.outcome), -f.severity.rank, f.message))
-    if first.outcome is not second.outcome:
+    first, second = sorted((one, other), key=lambda f: (_place(f), -f.severity.rank, f.message))
+    if _place(first) != _place(second):
         return first
     messages = first.message if second.message in first.message else f"{first.message}; {second.message}"
     return replace(
@@ -141,6 +146,7 @@ def _worse(one: Finding, other: Finding) -> Finding:
         message=messages,
         evidence=sorted_facts((*first.evidence, *second.evidence)),
         missing=tuple(sorted({*first.missing, *second.missing})),
+        expected="; ".join(sorted({reason for reason in (first.expected, second.expected) if reason})),
     )
 
 

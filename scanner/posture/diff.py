@@ -3,6 +3,12 @@
 Two rules stand above the others. What a scan could not see, it does not resolve: a finding ends only where its policy
 ran and was conclusive. And an unknown outcome is no news: it is kept so that nothing looks green by ignorance, but only
 a failure opens a finding, and one that can no longer be judged stays as it was.
+
+An *expected* failure (`Finding.expected`: Kubernetes' own grant, unchanged) is remembered like an unknown outcome, in
+state `open` and without news. Once it is expected no more, because someone changed the role or bound another subject,
+it is opened, under the same id. When what stood out is put back as it was, those who were told that it opened are told
+that it is resolved, and history keeps that event; the finding itself stays, open and expected. Should it stand out
+again, it has regressed. If an expected failure can no longer be judged, it is unknown: it may have been changed since.
 """
 
 import enum
@@ -44,6 +50,13 @@ class Known(NamedTuple):
     content: str
     #: Whether it was ever opened: an unknown one that was had been resolved before.
     has_failed: bool
+    #: Whether it is an expected failure.
+    is_expected: bool = False
+
+    @property
+    def stands_out(self) -> bool:
+        """Tell whether it concerns people now, as a failure that nobody expects."""
+        return self.state.is_open and self.outcome is Outcome.FAIL and not self.is_expected
 
 
 class Judgement(NamedTuple):
@@ -75,14 +88,14 @@ class Changes:
     updated: tuple[Written, ...] = ()
     #: Failed before, and seen to be fine now.
     resolved: tuple[Fingerprint, ...] = ()
-    #: Had been resolved, was unknown for a while, and is seen to be fine again: no news.
+    #: Had been resolved, was unknown or expected for a while, and is seen to be fine again: no news.
     settled: tuple[Fingerprint, ...] = ()
-    #: Never were anything but unknown, and are seen to be fine: nothing to remember.
+    #: Never were anything but unknown or expected, and are seen to be fine: nothing to remember.
     forgotten: tuple[Fingerprint, ...] = ()
 
     @property
     def transitions(self) -> tuple[tuple[Fingerprint, Transition], ...]:
-        """Every change of state that history keeps."""
+        """Every change that history keeps, and people are told."""
         written = [(w.id, w.transition) for w in (*self.inserted, *self.updated) if w.transition]
         return (*written, *((id_, Transition.RESOLVED) for id_ in self.resolved))
 
@@ -99,6 +112,7 @@ def content_of(finding: Finding) -> str:
         finding.evidence,
         finding.missing,
         finding.fix,
+        finding.expected,
     )
     return hashlib.blake2b(msgspec.json.encode(parts), digest_size=FINGERPRINT_BYTES).hexdigest()
 
@@ -108,7 +122,8 @@ def judgements_of(
 ) -> tuple[Judgement, ...]:
     """Return the failing and unknown findings with their ids, each id once.
 
-    Where two share an id, the worse one stands: a failure over an unknown, then the higher severity.
+    Where two share an id, the worse one stands: a failure over an unknown, that over what is expected, then the higher
+    severity.
     """
     former = {p.id: p.formerly for p in policies if p.formerly}
     found: dict[Fingerprint, Judgement] = {}
@@ -128,9 +143,9 @@ def judgements_of(
     return tuple(found.values())
 
 
-def _weight(judgement: Judgement) -> tuple[bool, int, str]:
+def _weight(judgement: Judgement) -> tuple[bool, bool, int, str]:
     finding = judgement.finding
-    return (finding.outcome is Outcome.FAIL, finding.severity.rank, judgement.content)
+    return (finding.stands_out, not finding.expected, finding.severity.rank, judgement.content)
 
 
 def diff(
@@ -170,23 +185,23 @@ def diff(
     return Changes(
         inserted=tuple(inserted),
         updated=tuple(updated),
-        resolved=tuple(sorted(i for i, k in ended if k.outcome is Outcome.FAIL)),
-        settled=tuple(sorted(i for i, k in ended if k.outcome is Outcome.UNKNOWN and k.has_failed)),
-        forgotten=tuple(sorted(i for i, k in ended if k.outcome is Outcome.UNKNOWN and not k.has_failed)),
+        resolved=tuple(sorted(i for i, k in ended if k.stands_out)),
+        settled=tuple(sorted(i for i, k in ended if not k.stands_out and k.has_failed)),
+        forgotten=tuple(sorted(i for i, k in ended if not k.stands_out and not k.has_failed)),
     )
 
 
 def _verdict(before: Known | None, judgement: Judgement) -> tuple[State, Transition | None] | None:
     """Return the state and the news of a finding of this scan, or None if its row stays as it is."""
-    fails = judgement.finding.outcome is Outcome.FAIL
+    fails = judgement.finding.stands_out
     if before is None:
         return State.OPEN, Transition.OPENED if fails else None
-    failed = before.state.is_open and before.outcome is Outcome.FAIL
+    failed = before.stands_out
     if fails and not failed:
         again = before.has_failed
         return (State.REGRESSED, Transition.REGRESSED) if again else (State.OPEN, Transition.OPENED)
     if failed and not fails:
-        return None
+        return (State.OPEN, Transition.RESOLVED) if judgement.finding.expected else None
     if before.state is State.RESOLVED:
         return State.OPEN, None
     return None if before.content == judgement.content else (before.state, None)

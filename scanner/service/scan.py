@@ -58,7 +58,7 @@ class ScanResult:
 
     scan: RunningScan
     is_complete: bool
-    #: Resources, passed, failed, unknown, opened, resolved, regressed, and the announcements that were enqueued.
+    #: Resources, passed, failed, unknown, expected, opened, resolved, regressed, and announcements that were enqueued.
     summary: Mapping[str, int]
 
 
@@ -226,12 +226,13 @@ def is_coverage_complete(coverage: Iterable[Read]) -> bool:
 
 
 def _summary(evaluation: Evaluation, judgements: Iterable[Judgement], changes: Changes) -> dict[str, int]:
-    outcomes = Counter(j.finding.outcome for j in judgements)
+    found = [j.finding for j in judgements]
     transitions = Counter(transition for _, transition in changes.transitions)
     return {
         "passed": sum(evaluation.passed.values()),
-        "failed": outcomes[Outcome.FAIL],
-        "unknown": outcomes[Outcome.UNKNOWN],
+        "failed": sum(finding.stands_out for finding in found),
+        "unknown": sum(finding.outcome is Outcome.UNKNOWN for finding in found),
+        "expected": sum(bool(finding.expected) for finding in found),
         **{transition.value: transitions[transition] for transition in Transition},
     }
 

@@ -30,6 +30,7 @@ _KNOWN = (
     FINDINGS.c.outcome,
     FINDINGS.c.content,
     FINDINGS.c.opened_at.is_not(None),
+    FINDINGS.c.expected != "",
 )
 
 
@@ -50,15 +51,17 @@ def _known(connection: Connection, condition: ColumnElement[bool]) -> dict[Finge
     # All at once: row by row takes three times as long.
     rows = connection.execute(select(*_KNOWN).where(condition)).all()
     return {
-        Fingerprint(id_): Known(policy, namespace, states[state], outcomes[outcome], content, bool(opened))
-        for id_, policy, namespace, state, outcome, content, opened in rows
+        Fingerprint(id_): Known(
+            policy, namespace, states[state], outcomes[outcome], content, bool(opened), bool(expected)
+        )
+        for id_, policy, namespace, state, outcome, content, opened, expected in rows
     }
 
 
 #: What a scan may change of a row, in the order of `_content`.
 _CONTENT_COLUMNS = (
     *("policy", "area", "outcome", "state", "is_open", "severity", "severity_rank", "confidence", "api_version"),
-    *("message", "evidence", "missing", "fix", "content", "scan_id"),
+    *("message", "evidence", "missing", "fix", "expected", "content", "scan_id"),
 )
 #: What stays of a row.
 _IDENTITY_COLUMNS = ("id", "cluster", "resource_id", "kind", "namespace", "name", "first_seen_at")
@@ -94,6 +97,7 @@ def _content(scan: RunningScan, written: Written) -> tuple[Any, ...]:
         json_text(finding.evidence),
         json_text(finding.missing),
         plain_text(finding.fix),
+        plain_text(finding.expected),
         written.content,
         scan.id,
     )
@@ -144,8 +148,8 @@ def _end(connection: Connection, scan: RunningScan, changes: Changes, now: dt.da
         connection.execute(
             update(FINDINGS)
             .where(is_among(connection, FINDINGS.c.id, ended))
-            # One that was unknown for a while goes back to what had been resolved: a failure.
-            .values(state="resolved", is_open=False, outcome="fail", scan_id=scan.id)
+            # One that was unknown or expected for a while goes back to what had been resolved: a failure.
+            .values(state="resolved", is_open=False, outcome="fail", expected="", scan_id=scan.id)
         )
     if changes.forgotten:
         connection.execute(delete(FINDINGS).where(is_among(connection, FINDINGS.c.id, changes.forgotten)))
@@ -199,6 +203,8 @@ class FindingFilter:
     policies: frozenset[str] | None = None
     states: frozenset[State] = frozenset({State.OPEN, State.REGRESSED})
     outcome: Outcome | None = None
+    #: Expected failures alone, or everything else; None for both.
+    expected: bool | None = False
     kind: str | None = None
     resource_id: str | None = None
     name_prefix: str = ""
@@ -241,6 +247,8 @@ def _conditions(connection: Connection, wanted: FindingFilter) -> Iterable[Colum
         columns.resource_id: wanted.resource_id,
     }
     yield from (column == value for column, value in equal.items() if value is not None)
+    if wanted.expected is not None:
+        yield columns.expected != "" if wanted.expected else columns.expected == ""
     if wanted.minimum_severity is not None:
         yield columns.severity_rank >= wanted.minimum_severity.rank
     if wanted.severities:
@@ -268,10 +276,11 @@ def get_finding(session: Session, finding_id: str) -> tuple[FindingRow, list[Fin
 
 
 def count_open_by_severity(connection: Connection, cluster: ClusterName) -> dict[Severity, int]:
-    """Count the failing open findings of a cluster, every severity named, worst first."""
+    """Count the failing open findings of a cluster that nobody expects, every severity named, worst first."""
     query = (
         select(FINDINGS.c.severity, func.count())
         .where(FINDINGS.c.cluster == cluster, FINDINGS.c.is_open, FINDINGS.c.outcome == Outcome.FAIL.value)
+        .where(FINDINGS.c.expected == "")
         .group_by(FINDINGS.c.severity)
     )
     found = {severity: number for severity, number in connection.execute(query)}  # noqa: C416 - a Row is no pair to mypy
@@ -279,9 +288,12 @@ def count_open_by_severity(connection: Connection, cluster: ClusterName) -> dict
 
 
 def tally_findings(session: Session, cluster: str | None = None) -> list[Tally]:
-    """Count open findings by namespace, policy, severity and outcome: what `posture.summary.summarise` adds up."""
+    """Count open findings by namespace, policy, severity and outcome: what `posture.summary.summarise` adds up.
+
+    Expected failures are left out.
+    """
     groups = (FINDINGS.c.namespace, FINDINGS.c.policy, FINDINGS.c.severity, FINDINGS.c.outcome)
-    query = select(*groups, func.count()).where(FINDINGS.c.is_open)
+    query = select(*groups, func.count()).where(FINDINGS.c.is_open, FINDINGS.c.expected == "")
     if cluster is not None:
         query = query.where(FINDINGS.c.cluster == cluster)
     rows = session.execute(query.group_by(*groups))

@@ -86,7 +86,7 @@ class ScanRow(SQLModel, table=True):
     server_version: str = ""
     #: One line, if it failed.
     error: str = ""
-    #: Counts: resources, passed, failed, unknown, opened, resolved, regressed.
+    #: Counts: resources, passed, failed, unknown, expected, opened, resolved, regressed.
     summary: dict[str, Any] = Field(default_factory=dict, sa_column=Column(JSON_TYPE, nullable=False))
 
 
@@ -173,6 +173,8 @@ class FindingRow(SQLModel, table=True):
     evidence: list[Any] = Field(default_factory=list, sa_column=Column(JSON_TYPE, nullable=False))
     missing: list[str] = Field(default_factory=list, sa_column=Column(JSON_TYPE, nullable=False))
     fix: str = ""
+    #: Why a failure is as it should be, as `model.finding.Finding.expected`; it then counts nowhere.
+    expected: str = ""
     #: Hash of what may change while the id and the state stay; equal means that nothing is written.
     content: str
     first_seen_at: dt.datetime = Field(sa_type=UTCDateTime)

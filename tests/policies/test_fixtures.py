@@ -42,7 +42,7 @@ def _shown(finding: Finding) -> dict[str, Any]:
         "outcome": str(finding.outcome),
         "resource": str(finding.resource),
         "evidence": [_place(fact) for fact in finding.evidence],
-    }
+    } | ({"expected": finding.expected} if finding.expected else {})
 
 
 def _place(fact: Fact) -> dict[str, str]:

@@ -34,9 +34,10 @@ def remembered(known: Mapping[Fingerprint, Known], changes: Changes) -> dict[Fin
             written.finding.outcome,
             written.content,
             has_failed=bool(written.transition) or (written.id in known and known[written.id].has_failed),
+            is_expected=bool(written.finding.expected),
         )
     for id_ in (*changes.resolved, *changes.settled):
-        result[id_] = result[id_]._replace(state=State.RESOLVED, outcome=Outcome.FAIL)
+        result[id_] = result[id_]._replace(state=State.RESOLVED, outcome=Outcome.FAIL, is_expected=False)
     for id_ in changes.forgotten:
         del result[id_]
     return result
@@ -52,6 +53,7 @@ def after(*scans: Evaluation) -> dict[Fingerprint, Known]:
 
 FAILING = finding(POLICY)
 UNKNOWN = replace(FAILING, outcome=Outcome.UNKNOWN, missing=("list pods",))
+EXPECTED = replace(FAILING, expected="Kubernetes' own, unchanged")
 ID = FAILING.fingerprint(CLUSTER)
 
 
@@ -154,6 +156,52 @@ def test_a_resolved_finding_that_was_unknown_for_a_while_settles_without_news() 
     assert compare(known, evaluation()) == Changes(settled=(ID,))
 
 
+def test_an_expected_failure_is_kept_without_news() -> None:
+    """Kubernetes' own grants are listed, but nobody is told."""
+    changes = compare({}, evaluation(EXPECTED))
+    assert [(w.state, w.transition) for w in changes.inserted] == [(State.OPEN, None)]
+
+
+def test_a_failure_that_is_expected_no_more_is_opened_under_its_id() -> None:
+    """Someone changed the role: that is news."""
+    assert transitions(compare(after(evaluation(EXPECTED)), evaluation(FAILING))) == [(ID, Transition.OPENED)]
+
+
+def test_a_failure_that_becomes_expected_is_told_as_resolved_and_stays() -> None:
+    """Someone put the role back as it was: those who heard that it opened hear that it is over."""
+    changes = compare(after(evaluation(FAILING)), evaluation(EXPECTED))
+    assert [(w.id, w.state, w.transition) for w in changes.updated] == [(ID, State.OPEN, Transition.RESOLVED)]
+
+
+def test_a_failure_that_was_expected_for_a_while_regresses() -> None:
+    """It opened, was put back, and stands out again."""
+    known = after(evaluation(FAILING), evaluation(EXPECTED))
+    assert transitions(compare(known, evaluation(FAILING))) == [(ID, Transition.REGRESSED)]
+
+
+def test_an_expected_failure_that_is_gone_is_forgotten() -> None:
+    """What never stood out leaves no resolved finding behind."""
+    assert compare(after(evaluation(EXPECTED)), evaluation()) == Changes(forgotten=(ID,))
+
+
+def test_an_expected_failure_that_stood_out_once_settles_without_news() -> None:
+    """It was told as resolved already."""
+    known = after(evaluation(FAILING), evaluation(EXPECTED))
+    assert compare(known, evaluation()) == Changes(settled=(ID,))
+
+
+def test_an_expected_failure_that_cannot_be_judged_is_unknown() -> None:
+    """It may have been changed since."""
+    changes = compare(after(evaluation(EXPECTED)), evaluation(UNKNOWN))
+    assert [(w.finding.outcome, w.transition) for w in changes.updated] == [(Outcome.UNKNOWN, None)]
+
+
+def test_of_a_failure_and_an_expected_one_with_one_id_the_failure_stands() -> None:
+    """What is expected hides nothing, whichever comes first."""
+    changes = compare({}, evaluation(EXPECTED, FAILING))
+    assert [w.finding.expected for w in changes.inserted] == [""]
+
+
 def test_a_passing_outcome_is_no_finding() -> None:
     """Passes may be listed by an evaluation; they are not remembered."""
     assert compare({}, evaluation(replace(FAILING, outcome=Outcome.PASS))) == Changes()
@@ -213,7 +261,12 @@ class _Scan:
     @property
     def evaluation(self) -> Evaluation:
         found = [
-            replace(subject, outcome=Outcome.UNKNOWN if outcome == "unknown" else Outcome.FAIL, message=outcome)
+            replace(
+                subject,
+                outcome=Outcome.UNKNOWN if outcome == "unknown" else Outcome.FAIL,
+                message=outcome,
+                expected="it is so by itself" if outcome == "expected" else "",
+            )
             for subject, outcome in zip(_SUBJECTS, self.outcomes, strict=True)
             if outcome != "pass" and subject.policy in self.ran
         ]
@@ -228,7 +281,9 @@ _SCANS = st.builds(
     _Scan,
     ran=st.frozensets(st.sampled_from(_IDS)),
     gaps=st.dictionaries(st.sampled_from(_IDS), st.frozensets(st.sampled_from(["", "shop", "bank"]))),
-    outcomes=st.tuples(*(st.sampled_from(["fail", "fail otherwise", "unknown", "pass"]) for _ in _SUBJECTS)),
+    outcomes=st.tuples(
+        *(st.sampled_from(["fail", "fail otherwise", "expected", "unknown", "pass"]) for _ in _SUBJECTS)
+    ),
 )
 
 
@@ -238,18 +293,23 @@ class _Life:
 
     is_failing: bool = False
     is_unknown: bool = False
+    is_expected: bool = False
     has_failed: bool = False
 
     def live(self, outcome: str, *, is_conclusive: bool) -> Transition | None:
         """Pass through one scan in which the policy ran."""
         match outcome:
             case "unknown":
-                self.is_unknown = not self.is_failing
+                self.is_unknown, self.is_expected = not self.is_failing, False
             case "pass" if is_conclusive:
-                was_failing, self.is_failing, self.is_unknown = self.is_failing, False, False
+                was_failing, self.is_failing, self.is_unknown, self.is_expected = self.is_failing, False, False, False
+                return Transition.RESOLVED if was_failing else None
+            case "expected":
+                was_failing, self.is_failing, self.is_unknown, self.is_expected = self.is_failing, False, False, True
                 return Transition.RESOLVED if was_failing else None
             case "fail" | "fail otherwise" if not self.is_failing:
                 again, self.is_failing, self.is_unknown, self.has_failed = self.has_failed, True, False, True
+                self.is_expected = False
                 return Transition.REGRESSED if again else Transition.OPENED
         return None
 
@@ -270,11 +330,11 @@ def test_random_histories_agree_with_a_plain_model(scans: list[_Scan]) -> None:
             if subject.policy in scan.ran
         }
         assert dict(changes.transitions) == {id_: transition for id_, transition in news.items() if transition}
-        standing = {id_: k.outcome for id_, k in known.items() if k.state.is_open}
+        standing = {id_: (k.outcome, k.is_expected) for id_, k in known.items() if k.state.is_open}
         assert standing == {
-            id_: Outcome.FAIL if life.is_failing else Outcome.UNKNOWN
+            id_: (Outcome.UNKNOWN if life.is_unknown else Outcome.FAIL, life.is_expected)
             for id_, life in lives.items()
-            if life.is_failing or life.is_unknown
+            if life.is_failing or life.is_unknown or life.is_expected
         }
 
 

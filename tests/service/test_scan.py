@@ -76,6 +76,7 @@ def test_a_scan_tells_its_caller_what_it_did(engine: Engine) -> None:
         "passed": 1,
         "failed": 2,
         "unknown": 0,
+        "expected": 0,
         "opened": 1,
         "resolved": 1,
         "regressed": 0,

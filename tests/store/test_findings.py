@@ -91,6 +91,7 @@ def test_a_finding_is_read_as_it_was_found(engine: Engine) -> None:
         ],
         "missing": [],
         "fix": "remove it",
+        "expected": "",
         "first_seen_at": NOW,
         "opened_at": NOW,
         "changed_at": NOW,
@@ -107,6 +108,51 @@ def test_a_life_is_a_list_of_events(engine: Engine) -> None:
         ("resolved", HOURS[3]),
     ]
     assert (row.state, row.is_open, row.first_seen_at, row.changed_at) == ("resolved", False, HOURS[0], HOURS[3])
+
+
+EXPECTED = replace(FAILING, expected="Kubernetes' own, unchanged")
+
+
+def test_the_reason_why_a_failure_is_expected_is_kept(engine: Engine) -> None:
+    """It is part of the row, which has no event."""
+    row, events = history(engine, evaluation(EXPECTED))
+    assert (row.expected, row.state, row.opened_at, len(events)) == ("Kubernetes' own, unchanged", "open", None, 0)
+
+
+def test_a_failure_that_is_expected_no_more_is_opened(engine: Engine) -> None:
+    """Under its id, with its time."""
+    row, events = history(engine, evaluation(EXPECTED), evaluation(FAILING))
+    assert (row.expected, row.opened_at, [e.transition for e in events]) == ("", HOURS[1], ["opened"])
+
+
+def test_a_failure_that_becomes_expected_ends_in_history_alone(engine: Engine) -> None:
+    """Its row stays open, with the reason."""
+    row, events = history(engine, evaluation(FAILING), evaluation(EXPECTED))
+    assert (row.state, bool(row.expected), [e.transition for e in events]) == ("open", True, ["opened", "resolved"])
+
+
+def test_an_expected_failure_that_is_gone_is_resolved_as_a_failure(engine: Engine) -> None:
+    """What had stood out before is remembered as what it was."""
+    row, _ = history(engine, evaluation(FAILING), evaluation(EXPECTED), evaluation())
+    assert (row.state, row.is_open, row.expected) == ("resolved", False, "")
+
+
+@pytest.mark.parametrize(("expected", "names"), [(False, ["cart"]), (True, ["own"]), (None, ["cart", "own"])])
+def test_expected_failures_are_listed_when_asked_for(
+    engine: Engine, *, expected: bool | None, names: list[str]
+) -> None:
+    """By default they are left out."""
+    store(engine, evaluation(FAILING, finding(resource="Deployment shop/own", expected="so it is")))
+    assert listed(engine, FindingFilter(cluster=CLUSTER, expected=expected)) == names
+
+
+def test_expected_failures_are_counted_nowhere(engine: Engine) -> None:
+    """Neither by severity nor in the tallies of the summary."""
+    store(engine, evaluation(EXPECTED))
+    with reading(engine) as session:
+        tallies = tally_findings(session)
+        counts = count_open_by_severity(session.connection(), CLUSTER)
+    assert (tallies, sum(counts.values())) == ([], 0)
 
 
 def test_an_unchanged_rescan_writes_no_row_and_no_event(engine: Engine) -> None:

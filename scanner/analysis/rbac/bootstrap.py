@@ -1,21 +1,27 @@
 """Kubernetes' own roles and bindings: what every API server creates when it starts.
 
 Two uses. Manifests don't hold them, yet mean them: a binding to `view` in a file is not dangling. And a grant that
-comes through them as they are is expected, while a subject that someone added stands out.
+comes through them as they are is expected, while a rule or a subject that someone added stands out.
 
 `bootstrap.json` is what kube-apiserver v1.37.2 created; a test compares it with the real one.
 """
 
+import itertools
+from collections.abc import Iterable
 from functools import cache
 from importlib.resources import files
 from typing import Any
 
 import msgspec
 
+from scanner.analysis.rbac.aggregation import with_aggregated_rules
+from scanner.analysis.rbac.releases import minor_of
 from scanner.analysis.rbac.requests import canonical_subject
 from scanner.model.objects import KubeObject, ObjectMeta, labels_of
-from scanner.model.rbac import Binding, BindingBody, Role, RoleBody, Subject
+from scanner.model.rbac import Binding, BindingBody, Role, RoleBody, Rule, Subject
 
+#: The release that the data are of.
+RELEASE = "v1.37.2"
 #: On every role and binding that the API server keeps up by itself.
 LABEL = ("kubernetes.io/bootstrapping", "rbac-defaults")
 #: Roles and bindings of the controllers in kube-controller-manager are named after their service account.
@@ -90,8 +96,8 @@ def is_expected(binding: Binding, subject: Subject) -> bool:
     """Tell whether Kubernetes itself binds a subject (in canonical form) there.
 
     The binding must carry the bootstrap label, and refer to its own role; for a binding of a controller that this
-    release does not know, the subject must be the controller's service account. Whether the role's rules are still
-    those of the release is not looked at: they differ between releases.
+    release does not know, the subject must be the controller's service account. What the role grants is not looked at:
+    see `is_unchanged`.
     """
     key, value = LABEL
     if labels_of(binding.meta).get(key) != value:
@@ -106,3 +112,50 @@ def is_expected(binding: Binding, subject: Subject) -> bool:
         and binding.role_ref.name == name
         and subject == Subject("ServiceAccount", name.removeprefix(CONTROLLER), "kube-system")
     )
+
+
+#: One thing that a rule grants: verb, group, resource and name (empty: all names), or verb and path.
+_Right = tuple[str, ...]
+
+
+def rights_of(rules: Iterable[Rule]) -> frozenset[_Right]:
+    """Take rules apart, so that two lists of rules which say the same are equal, however they are written."""
+    return frozenset(
+        right
+        for rule in rules
+        for right in itertools.chain(
+            itertools.product(rule.verbs, rule.api_groups or (), rule.resources or (), rule.resource_names or ("",)),
+            itertools.product(rule.verbs, rule.non_resource_urls or ()),
+        )
+    )
+
+
+def is_unchanged(role: Role, server_version: str) -> bool:
+    """Tell whether a role is Kubernetes' own and grants what it did when the API server made it.
+
+    It must carry the bootstrap label. On the release that the data are of (and for files, which are of none) its rules
+    must grant exactly what that release's do. Other releases grant a little more or less by themselves: there they may
+    grant less, and what they grant beyond is taken for a change. A role of which this release knows nothing is none of
+    Kubernetes' own. Of an aggregated role the selectors count, and that the rules which the controller has gathered
+    hold nothing but what Kubernetes' own roles bring in.
+    """
+    key, value = LABEL
+    known = _own_roles().get((role.ref.kind, role.ref.namespace, role.ref.name))
+    if known is None or labels_of(role.meta).get(key) != value or role.aggregation != known.aggregation:
+        return False
+    rights, own = rights_of(role.rules), rights_of(known.rules)
+    is_exact = not known.aggregation and minor_of(server_version or RELEASE) == minor_of(RELEASE)
+    return rights == own if is_exact else rights <= own
+
+
+@cache
+def _own_roles() -> dict[tuple[str, str, str], Role]:
+    """Map kind, namespace and name to each role as it is once aggregation has run."""
+    cluster_roles = with_aggregated_rules({r.ref.name: r for r in bootstrap_roles() if r.ref.kind == "ClusterRole"})
+    return {(r.ref.kind, r.ref.namespace, r.ref.name): r for r in (*bootstrap_roles(), *cluster_roles.values())}
+
+
+def has_default_subjects(binding: Binding) -> bool:
+    """Tell whether a binding of Kubernetes' own names the subjects that Kubernetes gives it, and no other."""
+    known = _default_subjects().get((binding.ref.kind, binding.ref.namespace, binding.ref.name))
+    return known is not None and known[1] == {canonical_subject(s, binding.ref.namespace) for s in binding.subjects}

@@ -1,7 +1,7 @@
 """Questions about what bindings give, rule by rule: wildcards, everyone, default service accounts."""
 
 import datetime as dt
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import cache
 
 from scanner.analysis.rbac.bootstrap import bootstrap_bindings, bootstrap_roles
@@ -9,10 +9,10 @@ from scanner.analysis.rbac.index import Chain
 from scanner.analysis.rbac.matching import ALL
 from scanner.analysis.rbac.requests import ANONYMOUS, AUTHENTICATED, SERVICE_ACCOUNTS, UNAUTHENTICATED
 from scanner.analysis.rbac.subjects import (
-    EXPECTED,
     chains_of,
     evidence_of,
-    is_builtin,
+    expectation,
+    gives_everything,
     listed,
     not_failing,
     place_of,
@@ -34,8 +34,16 @@ _CLUSTER_INFO = Rule(("get",), ("",), ("configmaps",), ("cluster-info",))
 
 
 def subjects_with_wildcards(snapshot: Snapshot, *, now: dt.datetime) -> Iterator[Answer]:  # noqa: ARG001 - as all questions
-    """Judge every subject: fail if a rule gives it all verbs, all resources or all API groups, yet not everything."""
-    return _judged(snapshot, lambda _: True, _wildcard_severity, "is granted wildcards")
+    """Judge every subject: fail if a rule gives it all verbs, all resources or all API groups, yet not everything.
+
+    Of a subject whose only wildcards are those of roles that give everything, it says nothing, as `rights` does.
+    """
+    chains = chains_of(snapshot)
+    return _judged(snapshot, lambda subject: _is_told(chains[subject]), _wildcard_severity, "is granted wildcards")
+
+
+def _is_told(chains: Sequence[Chain]) -> bool:
+    return any(map(_wildcard_severity, chains)) or not any(gives_everything(chain.role) for chain in chains)
 
 
 def anonymous_grants(snapshot: Snapshot, *, now: dt.datetime) -> Iterator[Answer]:  # noqa: ARG001 - as all questions
@@ -70,19 +78,20 @@ def _judged(
         if not is_judged(subject):
             continue
         bad = [(severity, chain) for chain in chains for severity in (severity_of(chain),) if severity]
-        added = [(severity, chain) for severity, chain in bad if not is_builtin(chain)]
-        resource = ref_of(snapshot, subject)
-        if added:
-            yield Answer(
-                resource=resource,
-                outcome=Outcome.FAIL,
-                message=f"{subject} {claim} {place_of(c.namespace for _, c in added)}: {_told(c for _, c in added)}",
-                evidence=evidence_of(chain for _, chain in added),
-                severity=max((severity for severity, _ in added), key=lambda severity: severity.rank),
-            )
-        else:
-            message, evidence = EXPECTED if bad else "no such grant", evidence_of(chain for _, chain in bad)
-            yield not_failing(resource, message, evidence, unresolved_roles(snapshot).get(subject, ()))
+        added = [(severity, chain) for severity, chain in bad if not expectation(snapshot, [chain])]
+        resource, doubts = ref_of(snapshot, subject), unresolved_roles(snapshot).get(subject, ())
+        shown = added or bad
+        if not shown or (doubts and not added):
+            yield not_failing(resource, "no such grant beyond what is expected" if bad else "no such grant", doubts)
+            continue
+        yield Answer(
+            resource=resource,
+            outcome=Outcome.FAIL,
+            message=f"{subject} {claim} {place_of(c.namespace for _, c in shown)}: {_told(c for _, c in shown)}",
+            evidence=evidence_of(chain for _, chain in shown),
+            severity=max((severity for severity, _ in shown), key=lambda severity: severity.rank),
+            expected=expectation(snapshot, (chain for _, chain in shown)),
+        )
 
 
 def _told(chains: Iterable[Chain]) -> str:
@@ -100,7 +109,7 @@ def _words(rule: Rule) -> str:
 def _wildcard_severity(chain: Chain) -> Severity | None:
     rule = chain.rule
     groups, resources = rule.api_groups or (), rule.resources or ()
-    if rule.resource_names or any(map(_is_everything, chain.role.rules)):
+    if rule.resource_names or gives_everything(chain.role):
         return None  # named objects alone; or a role that grants everything, which is another policy's finding
     if rule.non_resource_urls:
         return Severity.MEDIUM if ALL in rule.non_resource_urls and not chain.namespace else None
@@ -111,10 +120,6 @@ def _wildcard_severity(chain: Chain) -> Severity | None:
     if ALL in (*rule.verbs, *groups):
         return Severity.LOW if chain.namespace else Severity.MEDIUM
     return None
-
-
-def _is_everything(rule: Rule) -> bool:
-    return ALL in rule.verbs and ALL in (rule.api_groups or ()) and ALL in (rule.resources or ())
 
 
 def _is_kubernetes_group(group: str) -> bool:

@@ -2,6 +2,10 @@
 
 Rights that only yield something together (create a CSR, approve it) count where one identity holds all of them in one
 place, through whatever bindings, its groups' included; it is then the finding of each subject that brings in a part.
+
+Who may do everything is one finding, that of the policy which asks for just that. Other policies look past grants that
+give everything: a subject that fails by another grant too fails by that one, and of a subject that would fail by such
+grants alone they say nothing, neither that it fails nor that it passes. "Who can" (`authorizer`) names it all the same.
 """
 
 import datetime as dt
@@ -14,12 +18,14 @@ import msgspec
 
 from scanner.analysis.rbac.authorizer import authorizer_of
 from scanner.analysis.rbac.index import Chain, Index
+from scanner.analysis.rbac.releases import minor_of
 from scanner.analysis.rbac.requests import Request, implied_groups
 from scanner.analysis.rbac.subjects import (
-    EXPECTED,
+    EVERYTHING,
     Unresolved,
     evidence_of,
-    is_builtin,
+    expectation,
+    gives_everything,
     judged_subjects,
     listed,
     not_failing,
@@ -31,55 +37,10 @@ from scanner.model.answer import Answer
 from scanner.model.finding import Outcome
 from scanner.model.policy import Severity
 from scanner.model.rbac import Subject
-from scanner.model.refs import ObjectRef
 from scanner.model.snapshot import Snapshot
 
 #: Who holds a right in kube-system reaches the cluster's own controllers: no better than everywhere.
 CONTROL_NAMESPACE = "kube-system"
-#: Asked in the rules' own words: only a rule that says so grants the verb `*` on `*`.
-_EVERYTHING = Request(verb="*", group="*", resource="*")
-
-
-class Way(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """One way to a right: any of these verbs on any of these resources."""
-
-    verbs: tuple[str, ...]
-    #: As kubectl writes them: `pods`, `deployments.apps`, `pods/exec`, `signers.certificates.k8s.io`.
-    resources: tuple[str, ...]
-    #: Objects that yield as much as all of them: a rule with resourceNames counts only if it has one of these.
-    names: tuple[str, ...] = ()
-    #: The resources have no namespace, so that a RoleBinding cannot grant them.
-    cluster_scoped: bool = False
-    #: It stopped working with this minor release; where the release is not known, it counts.
-    before: str = ""
-
-    def requests(self) -> Iterator[Request]:
-        """Yield what to ask the authorizer, apart from the namespace."""
-        for verb, resource, name in itertools.product(self.verbs, self.resources, ("", *self.names)):
-            group_resource, _, subresource = resource.partition("/")
-            plural, _, group = group_resource.partition(".")
-            yield Request(verb=verb, group=group, resource=plural, subresource=subresource, name=name)
-
-    def works_in(self, server_version: str) -> bool:
-        """Tell whether it works in a release of Kubernetes, named as `v1.37.2`."""
-        return not (self.before and server_version) or _minor(server_version) < _minor(self.before)
-
-
-def _minor(version: str) -> tuple[int, int]:
-    major, minor = version.removeprefix("v").split(".")[:2]
-    return int(major), int("".join(itertools.takewhile(str.isdigit, minor)) or "0")
-
-
-@dataclass(frozen=True, slots=True)
-class _Hold:
-    """One request that one chain grants."""
-
-    request: Request
-    chain: Chain
-
-
-#: Who has a way, by subject and scope (empty: the whole cluster).
-_Holds = Mapping[Subject, Mapping[str, Sequence[_Hold]]]
 
 
 def subjects_who_can(
@@ -98,30 +59,36 @@ def subjects_who_can(
     wanted = msgspec.convert([[way] for way in any_of] + [list(ways) for ways in together], list[list[Way]])
     index = authorizer_of(snapshot).index
     held = [
-        [_holds(index, way) for way in ways]
+        parts
         for ways in wanted
         if all(w.works_in(snapshot.server_version) for w in ways)
+        for parts in held_together(index, ways)
     ]
     narrow = Severity(in_namespace) if in_namespace else None
     is_cluster_scoped = all(way.cluster_scoped for ways in wanted for way in ways)
+    own = [[_without_everything(holds) for holds in ways] for ways in held]
     for subject in judged_subjects(snapshot):
-        satisfied = _joined(_satisfied(ways, subject) for ways in held)
+        satisfied = _joined(_satisfied(ways, subject) for ways in own)
+        if not satisfied and any(_satisfied(ways, subject) for ways in held):
+            continue
         unresolved = unresolved_roles(snapshot).get(subject, ())
         doubts = [role for role in unresolved if not (is_cluster_scoped and role.scope)]
-        yield _judged(ref_of(snapshot, subject), subject, satisfied, doubts, narrow)
+        yield _judged(snapshot, subject, satisfied, doubts, narrow)
 
 
-def _holds(index: Index, way: Way) -> _Holds:
-    found: dict[Subject, dict[str, list[_Hold]]] = {}
-    for request in way.requests():
-        for subject, chain in index.chains(request, ("",) if way.cluster_scoped else None):
-            if request.name and not chain.rule.resource_names:
-                continue  # the request for all names has found it
-            found.setdefault(subject, {}).setdefault(chain.namespace, []).append(_Hold(request, chain))
-    return found
+def _without_everything(found: Holds) -> Holds:
+    """Leave out what is held through roles that give everything, unless everything is what was asked for."""
+    return {
+        subject: {scope: kept for scope, holds in by_scope.items() for kept in (_telling(holds),) if kept}
+        for subject, by_scope in found.items()
+    }
 
 
-def _satisfied(held: Sequence[_Holds], subject: Subject) -> Mapping[str, Sequence[_Hold]]:
+def _telling(holds: Sequence[Hold]) -> Sequence[Hold]:
+    return [hold for hold in holds if hold.request == EVERYTHING or not gives_everything(hold.chain.role)]
+
+
+def _satisfied(held: Sequence[Holds], subject: Subject) -> Mapping[str, Sequence[Hold]]:
     """Return the scopes in which a subject holds all of these and brings in a part itself, with what grants them."""
     own = [holds.get(subject, {}) for holds in held]
     if not any(own):
@@ -129,7 +96,7 @@ def _satisfied(held: Sequence[_Holds], subject: Subject) -> Mapping[str, Sequenc
     groups = implied_groups(subject) if len(held) > 1 else ()
     given = [[holds.get(group, {}) for group in groups] for holds in held]
     scopes = sorted({scope for by_scope in (*own, *itertools.chain(*given)) for scope in by_scope})
-    found: dict[str, Sequence[_Hold]] = {}
+    found: dict[str, Sequence[Hold]] = {}
     for scope in scopes:
         mine = [_in_scope([by_scope], scope) for by_scope in own]
         parts = [part or _in_scope(theirs, scope) for part, theirs in zip(mine, given, strict=True)]
@@ -138,14 +105,14 @@ def _satisfied(held: Sequence[_Holds], subject: Subject) -> Mapping[str, Sequenc
     return found
 
 
-def _in_scope(holders: Iterable[Mapping[str, Sequence[_Hold]]], scope: str) -> Sequence[_Hold]:
+def _in_scope(holders: Iterable[Mapping[str, Sequence[Hold]]], scope: str) -> Sequence[Hold]:
     """Return what holds in a scope: what is granted there, and what is granted everywhere."""
     return [hold for by_scope in holders for place in sorted({"", scope}) for hold in by_scope.get(place, ())]
 
 
-def _joined(found: Iterable[Mapping[str, Sequence[_Hold]]]) -> Mapping[str, Sequence[_Hold]]:
+def _joined(found: Iterable[Mapping[str, Sequence[Hold]]]) -> Mapping[str, Sequence[Hold]]:
     """Join by scope; what holds in the whole cluster makes single namespaces superfluous."""
-    joined: dict[str, list[_Hold]] = {}
+    joined: dict[str, list[Hold]] = {}
     for by_scope in found:
         for scope, holds in by_scope.items():
             joined.setdefault(scope, []).extend(holds)
@@ -153,24 +120,27 @@ def _joined(found: Iterable[Mapping[str, Sequence[_Hold]]]) -> Mapping[str, Sequ
 
 
 def _judged(
-    resource: ObjectRef,
+    snapshot: Snapshot,
     subject: Subject,
-    satisfied: Mapping[str, Sequence[_Hold]],
+    satisfied: Mapping[str, Sequence[Hold]],
     doubts: Iterable[Unresolved],
     narrow: Severity | None,
 ) -> Answer:
+    resource = ref_of(snapshot, subject)
     if not satisfied:
-        return not_failing(resource, "holds no such right", (), doubts)
+        return not_failing(resource, "holds no such right", doubts)
     holds = list(itertools.chain(*satisfied.values()))
-    evidence = evidence_of(sorted((hold.chain for hold in holds), key=lambda chain: chain.sort_key))
-    if all(is_builtin(hold.chain) for hold in holds):
-        return not_failing(resource, EXPECTED, evidence, doubts)
+    doubtful = list(doubts)
+    expected = expectation(snapshot, (hold.chain for hold in holds))
+    if expected and doubtful:
+        return not_failing(resource, "holds no such right beyond what is expected", doubtful)
     return Answer(
         resource=resource,
         outcome=Outcome.FAIL,
         message=f"{subject} can {_what(hold.request for hold in holds)} {place_of(satisfied)}",
-        evidence=evidence,
+        evidence=evidence_of(sorted((hold.chain for hold in holds), key=lambda chain: chain.sort_key)),
         severity=None if {"", CONTROL_NAMESPACE} & satisfied.keys() else narrow,
+        expected=expected,
     )
 
 
@@ -178,7 +148,7 @@ def _what(requests: Iterable[Request]) -> str:
     """Say what can be done: `get, list secrets; create pods, deployments.apps`."""
     verbs: dict[str, dict[str, None]] = {}
     for request in requests:
-        verb, _, what = ("do", "", "everything") if request == _EVERYTHING else str(request).partition(" ")
+        verb, _, what = ("do", "", "everything") if request == EVERYTHING else str(request).partition(" ")
         verbs.setdefault(what, {})[verb] = None
     things: dict[tuple[str, ...], list[str]] = {}
     for what, found in verbs.items():

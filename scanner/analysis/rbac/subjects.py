@@ -1,8 +1,8 @@
 """The subjects that policies judge, and how findings about them read.
 
 A finding is about a subject: a service account, a user or a group that a binding of the snapshot names. What a group
-gives its members is the group's finding. Grants that Kubernetes itself makes are judged too, and pass with a message
-that says so: they can be marked instead of left out, and stand out as soon as someone adds a subject.
+gives its members is the group's finding. Grants that Kubernetes itself makes, with roles and subjects as it makes them,
+are judged too: they fail, marked as expected, and stand out as soon as someone changes the role or adds a subject.
 """
 
 from collections.abc import Iterable, Iterator
@@ -12,12 +12,13 @@ from typing import Any
 import msgspec
 
 from scanner.analysis.rbac.authorizer import authorizer_of, subject_key
-from scanner.analysis.rbac.bootstrap import is_expected
-from scanner.analysis.rbac.index import Chain, role_key_of, scope_of
-from scanner.analysis.rbac.requests import canonical_subject
+from scanner.analysis.rbac.bootstrap import has_default_subjects, is_expected, is_unchanged
+from scanner.analysis.rbac.index import Chain, RoleKey, role_key_of, scope_of
+from scanner.analysis.rbac.matching import rule_allows
+from scanner.analysis.rbac.requests import Request, canonical_subject
 from scanner.model.answer import Answer
 from scanner.model.finding import Fact, Outcome
-from scanner.model.rbac import RBAC_GROUP, Subject
+from scanner.model.rbac import RBAC_GROUP, Role, Subject
 from scanner.model.refs import GroupKind, ObjectRef
 from scanner.model.snapshot import Snapshot, SourceKind
 
@@ -26,8 +27,8 @@ RBAC_READS = tuple(
     GroupKind(RBAC_GROUP, f"{prefix}{kind}") for prefix in ("Cluster", "") for kind in ("Role", "RoleBinding")
 )
 SERVICE_ACCOUNT = GroupKind("", "ServiceAccount")
-#: Message of a grant that Kubernetes makes by itself.
-EXPECTED = "expected: Kubernetes' own binding grants it"
+#: Asked in the rules' own words: only a rule that says so grants the verb `*` on `*`.
+EVERYTHING = Request(verb="*", group="*", resource="*")
 #: Taste: as many names as a person reads in one line.
 NAMES_SHOWN = 5
 
@@ -95,7 +96,7 @@ def _unresolved_roles(snapshot: Snapshot) -> dict[Subject, tuple[Unresolved, ...
     return {subject: tuple(sorted(some, key=lambda u: (u.role, u.scope))) for subject, some in found.items()}
 
 
-def not_failing(resource: ObjectRef, message: str, evidence: tuple[Fact, ...], doubts: Iterable[Unresolved]) -> Answer:
+def not_failing(resource: ObjectRef, message: str, doubts: Iterable[Unresolved]) -> Answer:
     """Answer for a subject that no known grant speaks against: it passes, unless what it is bound to is not known."""
     missing = tuple(sorted({str(doubt) for doubt in doubts}))
     if missing:
@@ -105,7 +106,7 @@ def not_failing(resource: ObjectRef, message: str, evidence: tuple[Fact, ...], d
             message=f"is bound to roles that are not among the files: {listed(missing)}",
             missing=missing,
         )
-    return Answer(resource=resource, outcome=Outcome.PASS, message=message, evidence=evidence)
+    return Answer(resource=resource, outcome=Outcome.PASS, message=message)
 
 
 def ref_of(snapshot: Snapshot, subject: Subject) -> ObjectRef:
@@ -116,11 +117,38 @@ def ref_of(snapshot: Snapshot, subject: Subject) -> ObjectRef:
     return seen.ref if seen else ObjectRef("v1", "ServiceAccount", subject.namespace, subject.name)
 
 
-def is_builtin(chain: Chain) -> bool:
-    """Tell whether a chain is one of those that every cluster starts with."""
-    binding = chain.binding
-    subject = canonical_subject(binding.subjects[chain.subject_index], scope_of(binding))
-    return subject is not None and is_expected(binding, subject)
+def gives_everything(role: Role) -> bool:
+    """Tell whether a role grants every verb on every resource, whatever its name."""
+    return any(rule_allows(rule, EVERYTHING) for rule in role.rules)
+
+
+def expectation(snapshot: Snapshot, chains: Iterable[Chain]) -> str:
+    """Say in one line why all of these grants are as they should be; empty if one of them stands out.
+
+    A grant is expected if Kubernetes itself binds that subject there, and the role grants what Kubernetes made it
+    grant. A subject that someone added to such a binding stands out by itself, and leaves the others as they are.
+    """
+    bindings: dict[str, bool] = {}
+    for chain in chains:
+        binding = chain.binding
+        subject = canonical_subject(binding.subjects[chain.subject_index], scope_of(binding))
+        if subject is None or not is_expected(binding, subject) or role_key_of(binding) not in own_roles(snapshot):
+            return ""
+        bindings[str(binding.ref)] = has_default_subjects(binding)
+    if not bindings:
+        return ""
+    own = f"Kubernetes' own {listed(bindings)}"
+    return f"{own}, unchanged" if all(bindings.values()) else f"{own}, unchanged but for other subjects in it"
+
+
+def own_roles(snapshot: Snapshot) -> frozenset[RoleKey]:
+    """Return the roles that are Kubernetes' own and grant what they did when it made them."""
+    return snapshot.derive(_own_roles)
+
+
+def _own_roles(snapshot: Snapshot) -> frozenset[RoleKey]:
+    roles = authorizer_of(snapshot).index.roles
+    return frozenset(key for key, role in roles.items() if is_unchanged(role, snapshot.server_version))
 
 
 def evidence_of(chains: Iterable[Chain]) -> tuple[Fact, ...]:

@@ -3,11 +3,11 @@
 from collections.abc import Mapping
 from typing import Any
 
+import msgspec
 import pytest
 
 from scanner.analysis.rbac import bootstrap
 from scanner.analysis.rbac.rights import subjects_who_can
-from scanner.analysis.rbac.subjects import EXPECTED
 from scanner.model.answer import Answer
 from scanner.model.finding import Outcome
 from scanner.model.policy import Severity
@@ -155,14 +155,91 @@ def test_a_resource_may_have_group_and_subresource() -> None:
     assert _failing(scaler, binding("Role scaler", "User jane", namespace="shop"), asked=asked) == ["User jane"]
 
 
-def test_kubernetes_own_grants_pass_and_say_so() -> None:
-    """They can be shown as expected instead of left out."""
-    own = binding("ClusterRole reader", "Group system:masters", name="cluster-admin")
-    own["metadata"]["labels"] = dict([bootstrap.LABEL])
-    own["roleRef"]["name"] = "cluster-admin"
-    everything = cluster_role("cluster-admin", rule("*", "*", group="*"))
-    (answer,) = _answers(everything, own, asked=READ_SECRETS).values()
-    assert (answer.outcome, answer.message, len(answer.evidence)) == (Outcome.PASS, EXPECTED, 2)
+#: A role and a binding of Kubernetes' own, as every cluster has them, and what the role allows.
+OWN = "system:controller:job-controller"
+CREATE_PODS = {"any_of": [{"verbs": ["create", "delete"], "resources": ["pods"]}]}
+
+
+def _own(*added_rules: dict[str, Any], labels: Mapping[str, str] = dict([bootstrap.LABEL])) -> list[dict[str, Any]]:
+    known = next(r for r in bootstrap.bootstrap_roles() if r.ref.name == OWN)
+    rules = [msgspec.to_builtins(rule) for rule in known.rules]
+    bound = binding(f"ClusterRole {OWN}", "ServiceAccount kube-system/job-controller", name=OWN)
+    bound["metadata"]["labels"] = dict([bootstrap.LABEL])
+    return [cluster_role(OWN, *rules, *added_rules, labels=labels), bound]
+
+
+def test_kubernetes_own_grants_fail_as_expected() -> None:
+    """They are listed, with the reason why they are as they should be."""
+    (answer,) = _answers(*_own(), asked=CREATE_PODS).values()
+    assert (answer.outcome, answer.expected) == (
+        Outcome.FAIL,
+        f"Kubernetes' own ClusterRoleBinding {OWN}, unchanged",
+    )
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [_own(rule("get", "leases")), _own(labels={})],
+    ids=["one more rule", "without the label"],
+)
+def test_a_changed_role_of_kubernetes_stands_out(changed: list[dict[str, Any]]) -> None:
+    """Whoever widens it gives its subjects what nobody expects, even where the finding is about another right."""
+    (answer,) = _answers(*changed, asked=CREATE_PODS).values()
+    assert (answer.outcome, answer.expected) == (Outcome.FAIL, "")
+
+
+def test_a_role_written_in_another_order_is_unchanged() -> None:
+    """What counts is what the rules grant."""
+    own = _own()
+    own[0]["rules"].reverse()
+    (answer,) = _answers(*own, asked=CREATE_PODS).values()
+    assert answer.expected
+
+
+def test_a_second_grant_of_the_same_right_stands_out() -> None:
+    """An identity of Kubernetes that someone bound elsewhere too."""
+    more = binding("ClusterRole pods", "ServiceAccount kube-system/job-controller")
+    (answer,) = _answers(*_own(), PODS, more, asked=CREATE_PODS).values()
+    assert answer.expected == ""
+
+
+@pytest.mark.parametrize(("release", "is_expected"), [("v1.34.1", True), ("v1.37.0", False), ("", False)])
+def test_an_older_release_may_have_given_less(release: str, *, is_expected: bool) -> None:
+    """Its role has fewer rules by itself; on the release that we know, someone took them away."""
+    own = _own()
+    own[0]["rules"].pop()
+    (answer,) = _answers(*own, asked=CREATE_PODS, server_version=release).values()
+    assert bool(answer.expected) is is_expected
+
+
+EVERYTHING = cluster_role("owner", rule("*", "*", group="*"))
+OWNS = binding("ClusterRole owner", "User jane")
+
+
+def test_who_may_do_everything_is_no_finding_of_other_rights() -> None:
+    """It neither fails nor passes: the one finding that says it all is another policy's."""
+    assert _answers(EVERYTHING, OWNS, asked=READ_SECRETS) == {}
+
+
+def test_who_may_do_everything_fails_where_everything_is_asked_for() -> None:
+    """The policy that asks for every verb on every resource."""
+    asked = {"any_of": [{"verbs": ["*"], "resources": ["*.*"]}]}
+    assert _failing(EVERYTHING, OWNS, asked=asked) == ["User jane"]
+
+
+def test_who_may_do_everything_fails_by_another_grant_all_the_same() -> None:
+    """Taking the one away would leave the other."""
+    more = binding("ClusterRole reader", "User jane", namespace="shop")
+    answer = _answers(EVERYTHING, OWNS, READER, more, asked=READ_SECRETS)["User jane"]
+    assert [str(fact.object) for fact in answer.evidence] == [
+        "RoleBinding shop/reader-binding",
+        "ClusterRole reader",
+    ]
+
+
+def test_two_grants_that_count_together_are_not_completed_by_everything() -> None:
+    """Who may do everything and one half besides is no finding of the other half."""
+    assert _answers(EVERYTHING, OWNS, PODS, binding("ClusterRole pods", "User jane"), asked=HALVES) == {}
 
 
 def test_a_role_outside_the_files_leaves_it_unknown() -> None:
