@@ -58,7 +58,7 @@ def read_in_workers(batches: Iterator[Batch], told: Callable[[Batch, Outcome], O
     """Return what comes of each batch, in their order; `told` hears of each when it is done, one at a time."""
     numbered = enumerate(batches)
     done: dict[int, Outcome] = {}
-    taking, telling = threading.Lock(), threading.Lock()
+    taking, telling, stopped = threading.Lock(), threading.Lock(), threading.Event()
 
     def work() -> None:
         worker = _Worker()
@@ -66,7 +66,7 @@ def read_in_workers(batches: Iterator[Batch], told: Callable[[Batch, Outcome], O
             while True:
                 with taking:
                     number, batch = next(numbered, (-1, Batch()))
-                if number < 0:
+                if number < 0 or stopped.is_set():
                     return
                 outcome = worker.read(batch)
                 with telling:
@@ -76,8 +76,12 @@ def read_in_workers(batches: Iterator[Batch], told: Callable[[Batch, Outcome], O
 
     count = min(MAX_WORKERS, len(os.sched_getaffinity(0)))
     with ThreadPoolExecutor(count) as threads:
-        for future in [threads.submit(work) for _ in range(count)]:
-            future.result()
+        try:
+            for future in [threads.submit(work) for _ in range(count)]:
+                future.result()
+        finally:
+            # Also on Ctrl-C, or when one of them failed: the others end after the batch that they have.
+            stopped.set()
     return [done[number] for number in sorted(done)]
 
 

@@ -12,6 +12,7 @@ import pytest
 
 from scanner.cluster import manifests
 from scanner.cluster.manifests import read_manifests
+from scanner.cluster.reading_pool import MAX_WORKERS
 from scanner.errors import InputError
 from scanner.model.coverage import ReadState
 from scanner.model.refs import ClusterName
@@ -336,3 +337,20 @@ def test_progress_is_told_and_never_falls(write: Write, tmp_path: Path) -> None:
     )
     assert told == sorted(told)
     assert told[-1] == (3303, 1.0)
+
+
+def test_reading_stops_when_the_caller_fails(write: Write, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As on Ctrl-C: what is left is not read to the end."""
+    many(write)
+    for number in range(30):
+        write(f"more-{number}.yaml", pod(f"more-{number}"))
+    monkeypatch.setattr(manifests, "_BATCH_BYTES", 1)
+    told: list[int] = []
+
+    def fail(_what: str, count: int, _part: float) -> None:
+        told.append(count)
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        read_manifests([tmp_path], cluster=ClusterName("c"), now=NOW, progress=fail)
+    assert len(told) <= MAX_WORKERS
