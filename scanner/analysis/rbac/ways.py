@@ -1,0 +1,197 @@
+"""Ways to a right, as policies write them, and who has one.
+
+Mostly a way is a few requests of which any one suffices. What a rule limited to names yields depends on the names:
+nothing unless the way lists one of them, or says that any will do.
+"""
+
+import itertools
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+
+import msgspec
+
+from scanner.analysis.rbac.index import Chain, Index
+from scanner.analysis.rbac.matching import ALL, rule_allows
+from scanner.analysis.rbac.releases import minor_of
+from scanner.analysis.rbac.requests import Request
+from scanner.model.rbac import RBAC_GROUP, Rule, Subject
+
+#: Ends a verb in a way that stands for all verbs with this start.
+_ANY_VERB = ":*"
+
+
+class Way(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """One way to a right: any of these verbs on any of these resources or paths."""
+
+    #: One that ends in `:*` means any verb with this start, on whatever resource; `resources` is then empty.
+    verbs: tuple[str, ...]
+    #: As kubectl writes them: `pods`, `deployments.apps`, `pods/exec`, `signers.certificates.k8s.io`.
+    resources: tuple[str, ...] = ()
+    #: Paths of the API server that are no resources.
+    paths: tuple[str, ...] = ()
+    #: Objects that yield as much as all of them: a rule with resourceNames counts only if it has one of these.
+    names: tuple[str, ...] = ()
+    #: A rule with resourceNames counts whatever they are.
+    any_name: bool = False
+    #: Only a rule with resourceNames counts, whatever they are: the other half of a way that leaves those out. The
+    #: right of a service account on itself does not.
+    only_named: bool = False
+    #: The ways of one list that have this must meet in one object; if by its name, in a role that the subject holds.
+    same_name: bool = False
+    #: The resources have no namespace, so that a RoleBinding cannot grant them.
+    cluster_scoped: bool = False
+    #: The objects lie in this namespace; a right in the whole cluster includes it.
+    namespace: str = ""
+    #: It stopped working with this minor release; where the release is not known, it counts.
+    before: str = ""
+    #: It works only with releases whose version has this part (`-eks-`); where the release is not known, it counts.
+    only_on: str = ""
+
+    def requests(self) -> Iterator[Request]:
+        """Yield what to ask the authorizer, apart from the namespace."""
+        for verb, path in itertools.product(self.verbs, self.paths):
+            yield Request(verb=verb, path=path)
+        for verb, resource, name in itertools.product(self.verbs, self.resources, ("", *self.names)):
+            group_resource, _, subresource = resource.partition("/")
+            plural, _, group = group_resource.partition(".")
+            request = Request(verb=verb, group=group, resource=plural, subresource=subresource, name=name)
+            if not name or _carries_name(request):
+                yield request
+
+    def works_in(self, server_version: str) -> bool:
+        """Tell whether it works in a release of Kubernetes, named as `v1.37.2`."""
+        if not server_version:
+            return True
+        return self.only_on in server_version and not (
+            self.before and minor_of(server_version) >= minor_of(self.before)
+        )
+
+    @property
+    def scopes(self) -> tuple[str, ...] | None:
+        """Where a binding must hold (empty: the whole cluster) to grant it; None if anywhere."""
+        if self.cluster_scoped or self.paths:
+            return ("",)
+        return ("", self.namespace) if self.namespace else None
+
+
+@dataclass(frozen=True, slots=True)
+class Hold:
+    """One request that one chain grants."""
+
+    request: Request
+    chain: Chain
+
+
+#: Who has a way, by subject and scope (empty: the whole cluster).
+Holds = Mapping[Subject, Mapping[str, Sequence[Hold]]]
+
+
+def holds_of(index: Index, way: Way) -> Holds:
+    """Find who has a way."""
+    found: dict[Subject, dict[str, list[Hold]]] = {}
+    for subject, hold in _found(index, way):
+        found.setdefault(subject, {}).setdefault(hold.chain.namespace, []).append(hold)
+    return found
+
+
+def _found(index: Index, way: Way) -> Iterator[tuple[Subject, Hold]]:
+    if not way.only_named:
+        for request in way.requests():
+            for subject, chain in index.chains(request, way.scopes):
+                if not request.name or chain.rule.resource_names:  # else the request for all names has found it
+                    yield subject, Hold(request, chain)
+    if way.any_name or way.only_named:
+        yield from _named(index, way)
+    for verb in way.verbs:
+        if verb.endswith(_ANY_VERB):
+            yield from _started(index, way, verb.removesuffix(ALL))
+
+
+def _named(index: Index, way: Way) -> Iterator[tuple[Subject, Hold]]:
+    """Find who has a way for certain names alone; each name is one request."""
+    requests = [request for request in way.requests() if not request.name and _carries_name(request)]
+    for subject, chain in _chains(index, way, lambda rule: bool(rule.resource_names)):
+        unlimited = msgspec.structs.replace(chain.rule, resource_names=None)
+        for request in requests:
+            if rule_allows(unlimited, request):
+                for name in chain.rule.resource_names or ():
+                    if not (way.only_named and _is_itself(subject, chain, request, name)):
+                        yield subject, Hold(replace(request, name=name), chain)
+
+
+def _started(index: Index, way: Way, start: str) -> Iterator[tuple[Subject, Hold]]:
+    """Find who holds any verb with a start on any resource, limited to names or not."""
+    for subject, chain in _chains(index, way, lambda rule: bool(rule.resources)):
+        verb = next((verb for verb in chain.rule.verbs if verb == ALL or verb.startswith(start)), "")
+        if verb:
+            resource, _, subresource = (chain.rule.resources or ("",))[0].partition("/")
+            group = (chain.rule.api_groups or ("",))[0]
+            yield subject, Hold(Request(verb=verb, group=group, resource=resource, subresource=subresource), chain)
+
+
+def _chains(index: Index, way: Way, is_wanted: Callable[[Rule], bool]) -> Iterator[tuple[Subject, Chain]]:
+    """Walk through what bindings give by rules of a kind, in the scopes where they can grant a way."""
+    for key, by_scope in index.by_role.items():
+        role = index.roles[key]
+        for number, rule in enumerate(role.rules):
+            if is_wanted(rule):
+                for scope in by_scope if way.scopes is None else way.scopes:
+                    for bound in by_scope.get(scope, ()):
+                        yield bound.subject, Chain(bound.binding, bound.subject_index, role, number)
+
+
+def _carries_name(request: Request) -> bool:
+    """Tell whether such a request names its object, so that a rule limited to names can allow it.
+
+    Source: https://kubernetes.io/docs/reference/access-authn-authz/rbac/#referring-to-resources.
+    """
+    return request.subresource != "" or request.verb not in {"create", "deletecollection"}
+
+
+def _is_itself(subject: Subject, chain: Chain, request: Request, name: str) -> bool:
+    """Tell whether the object is the service account that holds the right."""
+    return request.resource == "serviceaccounts" and (subject.namespace, subject.name) == (chain.namespace, name)
+
+
+def held_together(index: Index, ways: Sequence[Way]) -> Iterator[Sequence[Holds]]:
+    """Find who has each way of a list; a subject that has all ways of one list yielded has what the list stands for.
+
+    The first is for rights on all objects. Ways that must meet in one role give more: lists for each name that limits one
+    of them, where a last part says who is bound to the role of that name.
+    """
+    yield [holds_of(index, way) for way in ways]
+    meeting = [way for way in ways if way.same_name]
+    names = sorted({hold.request.name for way in meeting for _, hold in _named(index, way)})
+    for name, limited in itertools.product(names, meeting):
+        parts = [
+            holds_of(index, msgspec.structs.replace(way, names=(name,))) if way.same_name else holds_of(index, way)
+            for way in ways
+        ]
+        place = ways.index(limited)
+        parts[place] = _limited(parts[place])
+        yield [*parts, _bound_to_role(index, name, limited)]
+
+
+def _limited(holds: Holds) -> Holds:
+    """Keep what is limited to a name."""
+    return {
+        subject: {
+            scope: kept for scope, some in by_scope.items() for kept in ([h for h in some if h.request.name],) if kept
+        }
+        for subject, by_scope in holds.items()
+    }
+
+
+def _bound_to_role(index: Index, name: str, way: Way) -> Holds:
+    """Find who is bound to a role of a name, of the kind that a way is about; the chain shows its first rule."""
+    kind = "ClusterRole" if any(resource.startswith("clusterroles.") for resource in way.resources) else "Role"
+    found: dict[Subject, dict[str, list[Hold]]] = {}
+    for key, by_scope in index.by_role.items():
+        role = index.roles[key]
+        if (key[0], key[2]) == (kind, name) and role.rules:
+            for scope, bounds in by_scope.items():
+                for bound in bounds:
+                    chain = Chain(bound.binding, bound.subject_index, role, 0)
+                    hold = Hold(Request(verb="use", group=RBAC_GROUP, resource=kind, name=name), chain)
+                    found.setdefault(bound.subject, {}).setdefault(scope, []).append(hold)
+    return found
