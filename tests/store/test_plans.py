@@ -13,11 +13,13 @@ from sqlmodel import Session
 from scanner.model.finding import Outcome
 from scanner.model.policy import Severity
 from scanner.posture.diff import State
-from scanner.store.database import open_database, reading, upgrade
+from scanner.store.database import open_database, reading, upgrade, writing
 from scanner.store.findings import FindingFilter, Position, list_findings
 from scanner.store.resources import ResourceFilter, ResourcePosition, list_resources
 from scanner.store.scans import list_scans
+from tests.builders import evaluation, finding
 from tests.services import Postgres
+from tests.store.seeds import store
 
 pytestmark = pytest.mark.postgres
 
@@ -26,15 +28,17 @@ HERE = FindingFilter(cluster="c1")
 
 #: Two clusters, 40 policies, 200 namespaces, a few kinds of which one is rare, half of it resolved.
 SEED = f"""
-INSERT INTO findings (id, cluster, policy, area, outcome, state, is_open, severity, severity_rank, confidence,
-                      resource_id, api_version, kind, namespace, name, message, evidence, missing, fix, content,
-                      first_seen_at, changed_at, scan_id)
-SELECT md5(n::text), 'c' || n % 2, area || '/p' || n % 40, area, CASE n % 10 WHEN 0 THEN 'unknown' ELSE 'fail' END,
-       CASE n % 4 WHEN 0 THEN 'open' WHEN 1 THEN 'regressed' ELSE 'resolved' END, n % 4 < 2, 'high', n % 3, 'certain',
-       md5((n / 40)::text), 'apps/v1', CASE WHEN n % 1000 = 0 THEN 'ClusterRole' ELSE 'Deployment' END,
-       'team-' || n / 40 % 200, 'service-' || n / 40, repeat('message ', 10), '[]', '[]', '', '', now(), now(), ''
-FROM (SELECT n, (ARRAY['pods', 'rbac', 'network', 'readiness'])[1 + n % 4] AS area
-      FROM generate_series(1, {ROWS}) AS n) AS numbered;
+INSERT INTO findings SELECT made.*
+FROM findings AS template,
+     (SELECT n, (ARRAY['pods', 'rbac', 'network', 'readiness'])[1 + n % 4] AS subject
+      FROM generate_series(1, {ROWS}) AS n) AS numbered,
+     LATERAL jsonb_populate_record(template, jsonb_build_object(
+       'id', md5(n::text), 'cluster', 'c' || n % 2, 'policy', subject || '/p' || n % 40, 'area', subject,
+       'outcome', CASE n % 10 WHEN 0 THEN 'unknown' ELSE 'fail' END,
+       'state', CASE n % 4 WHEN 0 THEN 'open' WHEN 1 THEN 'regressed' ELSE 'resolved' END, 'is_open', n % 4 < 2,
+       'severity_rank', n % 3, 'resource_id', md5((n / 40)::text),
+       'kind', CASE WHEN n % 1000 = 0 THEN 'ClusterRole' ELSE 'Deployment' END,
+       'namespace', 'team-' || n / 40 % 200, 'name', 'service-' || n / 40)) AS made;
 INSERT INTO resources (id, cluster, api_version, api_group, kind, namespace, name, uid, pods, first_seen_at)
 SELECT md5(n::text), 'c' || n % 2, 'apps/v1', 'apps', CASE WHEN n % 500 = 0 THEN 'Node' ELSE 'Deployment' END,
        'team-' || n % 200, 'service-' || n, '', 3, now()
@@ -56,11 +60,15 @@ def seeded(postgres_server: Postgres) -> Iterator[Engine]:
     ) as admin:
         admin.execute(f"CREATE DATABASE {name}".encode())
         engine = open_database(postgres_server.url(name))
-        upgrade(engine)
-        with engine.begin() as connection:
-            connection.execute(text(SEED))
-        yield engine
-        engine.dispose()
+        try:
+            upgrade(engine)
+            # What the others are made from: it has every column.
+            store(engine, evaluation(finding()), cluster="template")
+            with writing(engine) as connection:
+                connection.execute(text(SEED))
+            yield engine
+        finally:
+            engine.dispose()
         admin.execute(f"DROP DATABASE {name} WITH (FORCE)".encode())
 
 
