@@ -10,6 +10,7 @@ from scanner.analysis.network import gateways, isolation, services
 from scanner.analysis.pods.debugging import debug_containers
 from scanner.analysis.rbac import grants
 from scanner.analysis.rbac.dangling import dangling_bindings
+from scanner.analysis.rbac.masters import masters_bound
 from scanner.analysis.rbac.rights import subjects_who_can
 from scanner.analysis.rbac.subjects import RBAC_READS, SERVICE_ACCOUNT
 from scanner.analysis.readiness import autoscaling, disruption, placement, resources, scale, serving
@@ -46,6 +47,7 @@ QUESTIONS: Mapping[str, Question] = {
     "rbac.default_accounts_with_rights": Question(
         ask=grants.default_accounts_with_rights, reads=(*RBAC_READS, SERVICE_ACCOUNT)
     ),
+    "rbac.masters_bound": Question(ask=masters_bound, reads=RBAC_READS),
     "rbac.subjects_who_can": Question(ask=subjects_who_can, reads=RBAC_READS),
     "rbac.subjects_with_wildcards": Question(ask=grants.subjects_with_wildcards, reads=RBAC_READS),
     "readiness.autoscalers_that_cannot_scale": Question(

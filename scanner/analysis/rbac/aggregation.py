@@ -33,6 +33,13 @@ def with_aggregated_rules(roles: Mapping[str, Role]) -> Mapping[str, Role]:
     return settled
 
 
+def feeders(roles: Mapping[tuple[str, str, str], Role]) -> tuple[str, ...]:
+    """Name, sorted, the ClusterRoles whose rules are copied into others; roles come by kind, namespace and name."""
+    cluster_roles = [role for (kind, _, _), role in roles.items() if kind == "ClusterRole"]
+    selected = (_selected(role, cluster_roles) for role in cluster_roles if role.aggregation)
+    return tuple(sorted({name for names in selected for name in names}))
+
+
 def _selected(role: Role, candidates: Iterable[Role]) -> tuple[str, ...]:
     """Name the ClusterRoles that a role takes its rules from, in the controller's order; never itself."""
     by_name = sorted((r for r in candidates if r.meta.name != role.meta.name), key=lambda r: r.meta.name)

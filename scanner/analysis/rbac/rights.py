@@ -11,14 +11,11 @@ grants alone they say nothing, neither that it fails nor that it passes. "Who ca
 import datetime as dt
 import itertools
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import msgspec
 
 from scanner.analysis.rbac.authorizer import authorizer_of
-from scanner.analysis.rbac.index import Chain, Index
-from scanner.analysis.rbac.releases import minor_of
 from scanner.analysis.rbac.requests import Request, implied_groups
 from scanner.analysis.rbac.subjects import (
     EVERYTHING,
@@ -33,6 +30,7 @@ from scanner.analysis.rbac.subjects import (
     ref_of,
     unresolved_roles,
 )
+from scanner.analysis.rbac.ways import Hold, Holds, Way, held_together
 from scanner.model.answer import Answer
 from scanner.model.finding import Outcome
 from scanner.model.policy import Severity

@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 
 import msgspec
 
+from scanner.analysis.rbac.aggregation import feeders
 from scanner.analysis.rbac.index import Chain, Index
 from scanner.analysis.rbac.matching import ALL, rule_allows
 from scanner.analysis.rbac.releases import minor_of
@@ -42,6 +43,10 @@ class Way(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     cluster_scoped: bool = False
     #: The objects lie in this namespace; a right in the whole cluster includes it.
     namespace: str = ""
+    #: The names of ClusterRoles whose rules are aggregated into others count like `names`.
+    feeders: bool = False
+    #: It works since this minor release; where the release is not known, it counts.
+    since: str = ""
     #: It stopped working with this minor release; where the release is not known, it counts.
     before: str = ""
     #: It works only with releases whose version has this part (`-eks-`); where the release is not known, it counts.
@@ -62,9 +67,10 @@ class Way(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         """Tell whether it works in a release of Kubernetes, named as `v1.37.2`."""
         if not server_version:
             return True
-        return self.only_on in server_version and not (
-            self.before and minor_of(server_version) >= minor_of(self.before)
-        )
+        release = minor_of(server_version)
+        is_too_old = self.since and release < minor_of(self.since)
+        is_too_new = self.before and release >= minor_of(self.before)
+        return self.only_on in server_version and not is_too_old and not is_too_new
 
     @property
     def scopes(self) -> tuple[str, ...] | None:
@@ -89,7 +95,8 @@ Holds = Mapping[Subject, Mapping[str, Sequence[Hold]]]
 def holds_of(index: Index, way: Way) -> Holds:
     """Find who has a way."""
     found: dict[Subject, dict[str, list[Hold]]] = {}
-    for subject, hold in _found(index, way):
+    asked = msgspec.structs.replace(way, names=(*way.names, *feeders(index.roles))) if way.feeders else way
+    for subject, hold in _found(index, asked):
         found.setdefault(subject, {}).setdefault(hold.chain.namespace, []).append(hold)
     return found
 
@@ -154,10 +161,10 @@ def _is_itself(subject: Subject, chain: Chain, request: Request, name: str) -> b
 
 
 def held_together(index: Index, ways: Sequence[Way]) -> Iterator[Sequence[Holds]]:
-    """Find who has each way of a list; a subject that has all ways of one list yielded has what the list stands for.
+    """Find who has each way of a list; a subject that has all parts of one list yielded has what the ways stand for.
 
-    The first is for rights on all objects. Ways that must meet in one role give more: lists for each name that limits one
-    of them, where a last part says who is bound to the role of that name.
+    The first is for rights on all objects. Ways that must meet in one role give more: lists for each name that limits
+    one of them, where a last part says who is bound to the role of that name.
     """
     yield [holds_of(index, way) for way in ways]
     meeting = [way for way in ways if way.same_name]
