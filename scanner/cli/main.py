@@ -29,6 +29,7 @@ COMMANDS: Mapping[str, Command] = {
     "scan": Command("scanner.cli.scan", "judge a cluster, manifests or a saved snapshot"),
     "serve": Command("scanner.cli.serve", "run the service: scheduled scans, API, notifications"),
     "snapshot": Command("scanner.cli.snapshot", "save what a scan would read to a file"),
+    "rbac": Command("scanner.cli.rbac", "answer who may do what, as the API server would"),
     "policies": Command("scanner.cli.policies", "list, explain, export and test policies"),
     "db": Command("scanner.cli.db", "bring the database to this release's schema"),
     "version": Command("scanner.cli.version", "print the version"),

@@ -4,11 +4,12 @@ import argparse
 import contextlib
 import datetime as dt
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from scanner.errors import UsageError
 from scanner.model.refs import ClusterName
+from scanner.model.resources import RESOURCES, Resource
 from scanner.model.snapshot import Snapshot
 
 #: Told what is being read, how many objects there are so far, and how far that is (0 to 1).
@@ -16,16 +17,8 @@ Progress = Callable[[str, int, float], None]
 
 
 def register_sources(parser: argparse.ArgumentParser) -> None:
-    """Add the arguments that choose a source; none of them means the current kubeconfig context, or the pod's own."""
-    group = parser.add_argument_group("source (default: the current kubeconfig context, or the cluster it runs in)")
-    one = group.add_mutually_exclusive_group()
-    one.add_argument("--context", metavar="C", help="a context of the kubeconfig")
-    one.add_argument(
-        "--manifests", nargs="+", metavar="PATH", help="folders, YAML or JSON files (also .gz), - for standard input"
-    )
-    one.add_argument("--snapshot", metavar="FILE", type=Path, help="a file that `plimsoll snapshot` saved")
-    group.add_argument("--kubeconfig", metavar="FILE", help="instead of $KUBECONFIG and ~/.kube/config")
-    group.add_argument("--cluster-name", metavar="NAME", help="the name under which findings are kept")
+    """Add the arguments that choose a source, and how much of a cluster is read."""
+    group = register_source(parser)
     group.add_argument(
         "-n",
         "--namespace",
@@ -42,8 +35,31 @@ def register_sources(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def read_snapshot(arguments: argparse.Namespace, now: dt.datetime, progress: Progress | None = None) -> Snapshot:
+def register_source(parser: argparse.ArgumentParser) -> "argparse._ArgumentGroup":
+    """Add the arguments that choose a source; none of them means the current kubeconfig context, or the pod's own."""
+    group = parser.add_argument_group("source (default: the current kubeconfig context, or the cluster it runs in)")
+    one = group.add_mutually_exclusive_group()
+    one.add_argument("--context", metavar="C", help="a context of the kubeconfig")
+    one.add_argument(
+        "--manifests", nargs="+", metavar="PATH", help="folders, YAML or JSON files (also .gz), - for standard input"
+    )
+    one.add_argument("--snapshot", metavar="FILE", type=Path, help="a file that `plimsoll snapshot` saved")
+    group.add_argument("--kubeconfig", metavar="FILE", help="instead of $KUBECONFIG and ~/.kube/config")
+    group.add_argument("--cluster-name", metavar="NAME", help="the name under which findings are kept")
+    parser.set_defaults(namespaces=[], read_secrets=False)
+    return group
+
+
+def read_snapshot(
+    arguments: argparse.Namespace,
+    now: dt.datetime,
+    progress: Progress | None = None,
+    *,
+    resources: Sequence[Resource] = RESOURCES,
+) -> Snapshot:
     """Read the chosen source; what could not be read is in the snapshot's coverage.
+
+    Of a live cluster just these resources are read; files are read whole anyway.
 
     Raises `InputError` for a snapshot file that is none, `ClusterError` for an API server that cannot be used at all.
     """
@@ -53,7 +69,7 @@ def read_snapshot(arguments: argparse.Namespace, now: dt.datetime, progress: Pro
         return load_snapshot(arguments.snapshot)
     if arguments.manifests:
         return _manifests(arguments, now, progress)
-    return _live(arguments, now, progress)
+    return _live(arguments, now, progress, resources)
 
 
 def _manifests(arguments: argparse.Namespace, now: dt.datetime, progress: Progress | None) -> Snapshot:
@@ -71,7 +87,9 @@ def _manifests(arguments: argparse.Namespace, now: dt.datetime, progress: Progre
     )
 
 
-def _live(arguments: argparse.Namespace, now: dt.datetime, progress: Progress | None) -> Snapshot:
+def _live(
+    arguments: argparse.Namespace, now: dt.datetime, progress: Progress | None, resources: Sequence[Resource]
+) -> Snapshot:
     from scanner.cluster.collect import collect
     from scanner.cluster.connect import cluster_name, connect
 
@@ -80,6 +98,7 @@ def _live(arguments: argparse.Namespace, now: dt.datetime, progress: Progress | 
             client,
             cluster=cluster_name(client, arguments.cluster_name or ""),
             now=now,
+            resources=resources,
             namespaces=tuple(arguments.namespaces),
             read_secrets=arguments.read_secrets,
             progress=progress,

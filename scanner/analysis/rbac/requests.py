@@ -65,15 +65,19 @@ class Identity:
 def identity_of(user: str, groups: frozenset[str] = frozenset()) -> Identity:
     """Return the identity that a user name has once authenticated: with the groups that come by themselves.
 
+    Who is said to be unauthenticated is not authenticated besides.
+
     Source: k8s.io/apiserver/pkg/authentication/serviceaccount, MakeGroupNames; group/authenticated_group_adder.go.
     """
     if user == ANONYMOUS:
         return Identity(user, groups | {UNAUTHENTICATED})
+    if UNAUTHENTICATED not in groups:
+        groups |= {AUTHENTICATED}
     account = service_account_of(user)
     if account is None:
-        return Identity(user, groups | {AUTHENTICATED})
+        return Identity(user, groups)
     namespace, _ = account
-    return Identity(user, groups | {AUTHENTICATED, SERVICE_ACCOUNTS, f"{SERVICE_ACCOUNTS}:{namespace}"})
+    return Identity(user, groups | {SERVICE_ACCOUNTS, f"{SERVICE_ACCOUNTS}:{namespace}"})
 
 
 def service_account_of(user: str) -> tuple[str, str] | None:

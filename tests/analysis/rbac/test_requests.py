@@ -57,3 +57,9 @@ def test_a_subject_has_one_form(subject: Subject, namespace: str, canonical: Sub
 def test_members_are_in_other_groups_too(subject: Subject, names: list[str]) -> None:
     """What every member of a subject holds besides is known from its name."""
     assert [group.name for group in implied_groups(subject)] == names
+
+
+def test_who_is_unauthenticated_is_not_authenticated_besides() -> None:
+    """One of the two groups, as authentication gives them."""
+    groups = frozenset({"system:unauthenticated"})
+    assert identity_of("jane", groups).groups == groups
