@@ -1,6 +1,7 @@
 """`plimsoll scan`: judges a cluster, manifests or a saved snapshot, once."""
 
 import argparse
+import gc
 import sys
 
 from scanner.cli.clock import now
@@ -42,6 +43,8 @@ def register_selection(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Read, judge, print."""
+    # What a scan builds has no cycles to speak of and lives to its end: looking for them costs a fifth of its time.
+    gc.disable()
     from scanner.policy.evaluate import evaluate
     from scanner.policy.load import builtin_policies_root, load_policies
 

@@ -103,6 +103,14 @@ class Snapshot:
         made: T = self._derived[make]
         return made
 
+    @cached_property
+    def _reads(self) -> Mapping[str, tuple[Read, ...]]:
+        """The coverage by resource: there may be thousands of namespaces, and every outcome asks."""
+        by_resource: dict[str, list[Read]] = {}
+        for read in self.coverage:
+            by_resource.setdefault(read.resource, []).append(read)
+        return {resource: tuple(reads) for resource, reads in by_resource.items()}
+
     def inconclusive(self, kinds: Iterable[GroupKind], namespace: str = "") -> tuple[Read, ...]:
         """Return the reads of these kinds that prove nothing about what they did not show.
 
@@ -113,7 +121,7 @@ class Snapshot:
         missing: list[Read] = []
         for kind in kinds:
             resource = BY_KIND[kind].name if kind in BY_KIND else str(kind)
-            reads = [r for r in self.coverage if r.resource == resource]
+            reads = self._reads.get(resource, ())
             concerned = [r for r in reads if not namespace or r.namespace in {"", namespace}]
             own = [r for r in concerned if r.namespace]
             if namespace and own and all(r.is_conclusive for r in own):
