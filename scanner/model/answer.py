@@ -19,6 +19,8 @@ class Answer:
     key: str = ""
     #: Replaces the policy's severity where this case is better or worse.
     severity: Severity | None = None
+    #: One step less severe than it would be, whether by the policy or by `severity`.
+    is_milder: bool = False
     #: For `unknown`: the reads that were missing.
     missing: tuple[str, ...] = ()
     #: For `fail`: why it is as it should be, in one line; see `Finding.expected`.

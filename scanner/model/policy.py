@@ -22,6 +22,11 @@ class Severity(enum.StrEnum):
         """Its place in the order: low is 0, critical is 3."""
         return list(Severity).index(self)
 
+    @property
+    def milder(self) -> "Severity":
+        """The next lower one; the lowest stays."""
+        return list(Severity)[max(self.rank - 1, 0)]
+
 
 class Confidence(enum.StrEnum):
     """How sure a failing outcome is."""

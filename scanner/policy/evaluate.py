@@ -103,10 +103,11 @@ def _answers(snapshot: Snapshot, policy: Policy, now: dt.datetime, books: "_Book
 
 
 def _answered(policy: Policy, answer: Answer) -> Finding:
+    severity = answer.severity or policy.severity
     return Finding(
         policy=policy.id,
         outcome=answer.outcome,
-        severity=answer.severity or policy.severity,
+        severity=severity.milder if answer.is_milder else severity,
         confidence=policy.confidence,
         resource=answer.resource,
         message=answer.message or policy.title,

@@ -10,6 +10,7 @@ from scanner.analysis.network import gateways, isolation, services
 from scanner.analysis.pods.debugging import debug_containers
 from scanner.analysis.rbac import grants
 from scanner.analysis.rbac.dangling import dangling_bindings
+from scanner.analysis.rbac.identities import with_workloads
 from scanner.analysis.rbac.masters import masters_bound
 from scanner.analysis.rbac.rights import subjects_who_can
 from scanner.analysis.rbac.subjects import RBAC_READS, SERVICE_ACCOUNT
@@ -33,6 +34,11 @@ class Question:
     reads: tuple[GroupKind, ...]
 
 
+def _about_identities(ask: Callable[..., Iterable[Answer]], *more: GroupKind) -> Question:
+    """Make a question about subjects, whose findings say what runs as them; passes don't rest on that."""
+    return Question(ask=with_workloads(ask), reads=(*RBAC_READS, *more))
+
+
 #: `<area>.<function>` → question; sorted by name.
 QUESTIONS: Mapping[str, Question] = {
     "network.gateways_in_the_clear": Question(ask=gateways.gateways_in_the_clear, reads=gateways.READS),
@@ -44,12 +50,10 @@ QUESTIONS: Mapping[str, Question] = {
     "rbac.anonymous_grants": Question(ask=grants.anonymous_grants, reads=RBAC_READS),
     "rbac.authenticated_grants": Question(ask=grants.authenticated_grants, reads=RBAC_READS),
     "rbac.dangling_bindings": Question(ask=dangling_bindings, reads=(*RBAC_READS, SERVICE_ACCOUNT)),
-    "rbac.default_accounts_with_rights": Question(
-        ask=grants.default_accounts_with_rights, reads=(*RBAC_READS, SERVICE_ACCOUNT)
-    ),
+    "rbac.default_accounts_with_rights": _about_identities(grants.default_accounts_with_rights, SERVICE_ACCOUNT),
     "rbac.masters_bound": Question(ask=masters_bound, reads=RBAC_READS),
-    "rbac.subjects_who_can": Question(ask=subjects_who_can, reads=RBAC_READS),
-    "rbac.subjects_with_wildcards": Question(ask=grants.subjects_with_wildcards, reads=RBAC_READS),
+    "rbac.subjects_who_can": _about_identities(subjects_who_can),
+    "rbac.subjects_with_wildcards": _about_identities(grants.subjects_with_wildcards),
     "readiness.autoscalers_that_cannot_scale": Question(
         ask=autoscaling.autoscalers_that_cannot_scale, reads=(scale.AUTOSCALER, resources.LIMIT_RANGE, *_WORKLOADS)
     ),

@@ -7,19 +7,17 @@ automounting"; plugin/pkg/admission/serviceaccount/admission.go.
 """
 
 import datetime as dt
-from collections.abc import Iterator, Mapping
-
-import msgspec
+from collections.abc import Iterator
 
 from scanner.model.answer import Answer
 from scanner.model.finding import Fact, Outcome
 from scanner.model.policy import Severity
 from scanner.model.rbac import Binding, Subject
 from scanner.model.refs import GroupKind, ObjectRef
+from scanner.model.service_account import MIRROR, SERVICE_ACCOUNT, automount_by_account, token_is_mounted
 from scanner.model.snapshot import Snapshot, SourceKind
-from scanner.model.workload import TEMPLATE_PATHS, PodTemplate, Workload
+from scanner.model.workload import TEMPLATE_PATHS, Workload
 
-SERVICE_ACCOUNT = GroupKind("", "ServiceAccount")
 BINDINGS: tuple[GroupKind, ...] = (
     GroupKind("rbac.authorization.k8s.io", "ClusterRoleBinding"),
     GroupKind("rbac.authorization.k8s.io", "RoleBinding"),
@@ -42,28 +40,10 @@ _BASIC_ROLES = frozenset(
     }
 )
 
-#: The kubelet makes such a pod from a file on its node; the API server lets it have no service account.
-_MIRROR = "kubernetes.io/config.mirror"
 #: Vault's agent logs in with the pod's token, which needs no binding in the cluster.
 _VAULT = "vault.hashicorp.com/agent-inject"
 
 _Account = tuple[str, str]
-
-
-class _AccountBody(msgspec.Struct, rename="camel"):
-    automount_service_account_token: bool | None = None
-
-
-def token_is_mounted(template: PodTemplate, account: bool | None) -> bool:
-    """Tell whether pods of a template get their service account's token.
-
-    `account` is automountServiceAccountToken of the service account, None if unset. The pod's own field wins, else the
-    account's, else it is mounted. Mirror pods of static pods have none.
-    """
-    if _MIRROR in template.annotations:
-        return False
-    own = template.spec.get("automountServiceAccountToken")
-    return own if isinstance(own, bool) else account is not False
 
 
 def granted_accounts(snapshot: Snapshot) -> frozenset[_Account]:
@@ -104,14 +84,6 @@ def has_grants(granted: frozenset[_Account], namespace: str, name: str) -> bool:
     return not granted.isdisjoint({(namespace, name), (namespace, "*"), ("*", "*")})
 
 
-def _automount(snapshot: Snapshot) -> Mapping[_Account, bool | None]:
-    """Return automountServiceAccountToken of every service account that was read."""
-    return {
-        (o.meta.namespace, o.meta.name): o.decode(_AccountBody).automount_service_account_token
-        for o in snapshot.of(*SERVICE_ACCOUNT)
-    }
-
-
 def useless_tokens(snapshot: Snapshot, *, now: dt.datetime) -> Iterator[Answer]:
     """Answer for each workload with an account of its own whether it carries a token that no binding gives rights.
 
@@ -120,11 +92,11 @@ def useless_tokens(snapshot: Snapshot, *, now: dt.datetime) -> Iterator[Answer]:
     bindings, it is unknown.
     """
     del now  # nothing here depends on the time
-    granted, automount = snapshot.derive(granted_accounts), snapshot.derive(_automount)
+    granted, automount = snapshot.derive(granted_accounts), snapshot.derive(automount_by_account)
     for workload in snapshot.workloads:
         template, namespace = workload.template, workload.ref.namespace
         account = (namespace, template.service_account)
-        if template.service_account == DEFAULT_ACCOUNT or _MIRROR in template.annotations:
+        if template.service_account == DEFAULT_ACCOUNT or MIRROR in template.annotations:
             continue
         if not token_is_mounted(template, automount.get(account)):
             yield _passed(workload, "Its pods get no token")
@@ -163,10 +135,10 @@ def default_accounts(snapshot: Snapshot, *, now: dt.datetime) -> Iterator[Answer
     What is granted to that account goes to every pod that names no other: then the severity is `high`.
     """
     del now  # nothing here depends on the time
-    granted, automount = snapshot.derive(granted_accounts), snapshot.derive(_automount)
+    granted, automount = snapshot.derive(granted_accounts), snapshot.derive(automount_by_account)
     for workload in snapshot.workloads:
         template, namespace = workload.template, workload.ref.namespace
-        if _MIRROR in template.annotations:
+        if MIRROR in template.annotations:
             continue
         if template.service_account != DEFAULT_ACCOUNT:
             yield _passed(workload, f"Its pods run as ServiceAccount {template.service_account}")
