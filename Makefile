@@ -1,6 +1,6 @@
 # Every task of the project; `make` lists them.
 .DEFAULT_GOAL := help
-.PHONY: help setup serve test control-plane check fmt lint types docs clean
+.PHONY: help setup serve test oracle control-plane check fmt lint types docs clean
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -30,6 +30,10 @@ control-plane: ## build kube-apiserver and etcd for the tests, once, into the ca
 
 test: setup control-plane ## run every test (T=path for some of them)
 	$(BIN)/pytest -n $(WORKERS) --dist worksteal $(T)
+
+# A seed that a run printed repeats it: make oracle ORACLE_SEED=1
+oracle: setup control-plane ## ask the API server 100,000 random questions about RBAC, and compare
+	ORACLE_QUESTIONS=$${ORACLE_QUESTIONS:-100000} $(BIN)/pytest -q -n 0 tests/analysis/rbac/test_oracle.py -k subject_access_review
 
 check: lint types test ## all that CI runs
 
