@@ -34,8 +34,8 @@ class Way(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     names: tuple[str, ...] = ()
     #: A rule with resourceNames counts whatever they are.
     any_name: bool = False
-    #: Only a rule with resourceNames counts, whatever they are: the other half of a way that leaves those out. The
-    #: right of a service account on itself does not.
+    #: Only a rule with resourceNames counts, whatever they are or with one of `names`: the other half of a way that
+    #: leaves those out. The right of a service account on itself does not.
     only_named: bool = False
     #: The ways of one list that have this must meet in one object; if by its name, in a role that the subject holds.
     same_name: bool = False
@@ -122,7 +122,7 @@ def _named(index: Index, way: Way) -> Iterator[tuple[Subject, Hold]]:
         for request in requests:
             if rule_allows(unlimited, request):
                 for name in chain.rule.resource_names or ():
-                    if not (way.only_named and _is_itself(subject, chain, request, name)):
+                    if not way.only_named or _is_meant(way, subject, Hold(replace(request, name=name), chain)):
                         yield subject, Hold(replace(request, name=name), chain)
 
 
@@ -155,9 +155,11 @@ def _carries_name(request: Request) -> bool:
     return request.subresource != "" or request.verb not in {"create", "deletecollection"}
 
 
-def _is_itself(subject: Subject, chain: Chain, request: Request, name: str) -> bool:
-    """Tell whether the object is the service account that holds the right."""
-    return request.resource == "serviceaccounts" and (subject.namespace, subject.name) == (chain.namespace, name)
+def _is_meant(way: Way, subject: Subject, hold: Hold) -> bool:
+    """Tell whether a way for named objects alone is about this one."""
+    request, here = hold.request, hold.chain.namespace
+    is_itself = request.resource == "serviceaccounts" and (subject.namespace, subject.name) == (here, request.name)
+    return not is_itself and (not way.names or request.name in way.names)
 
 
 def held_together(index: Index, ways: Sequence[Way]) -> Iterator[Sequence[Holds]]:
@@ -191,7 +193,8 @@ def _limited(holds: Holds) -> Holds:
 
 def _bound_to_role(index: Index, name: str, way: Way) -> Holds:
     """Find who is bound to a role of a name, of the kind that a way is about; the chain shows its first rule."""
-    kind = "ClusterRole" if any(resource.startswith("clusterroles.") for resource in way.resources) else "Role"
+    resource = next(way.requests()).resource
+    kind = "ClusterRole" if resource == "clusterroles" else "Role"
     found: dict[Subject, dict[str, list[Hold]]] = {}
     for key, by_scope in index.by_role.items():
         role = index.roles[key]
@@ -199,6 +202,6 @@ def _bound_to_role(index: Index, name: str, way: Way) -> Holds:
             for scope, bounds in by_scope.items():
                 for bound in bounds:
                     chain = Chain(bound.binding, bound.subject_index, role, 0)
-                    hold = Hold(Request(verb="use", group=RBAC_GROUP, resource=kind, name=name), chain)
+                    hold = Hold(Request(verb="hold", group=RBAC_GROUP, resource=resource, name=name), chain)
                     found.setdefault(bound.subject, {}).setdefault(scope, []).append(hold)
     return found
