@@ -8,11 +8,13 @@ is built, so only its owner may read it.
 import contextlib
 import datetime as dt
 import gzip
+import io
 import os
 import zlib
 from collections import defaultdict
 from collections.abc import Iterator
 from pathlib import Path
+from typing import IO
 
 import msgspec
 
@@ -70,9 +72,7 @@ def save_snapshot(snapshot: Snapshot, path: Path) -> None:
         descriptor = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_EXCL, _OWNER_ONLY)
         try:
             with os.fdopen(descriptor, "wb") as file:
-                # No name and no time in it: equal snapshots are equal files.
-                with gzip.GzipFile("", "wb", _LEVEL, file, mtime=0) as packed:
-                    packed.writelines(line + b"\n" for line in _lines(snapshot))
+                _pack(snapshot, file)
                 file.flush()
                 os.fsync(file.fileno())
             beside.replace(path)
@@ -82,6 +82,28 @@ def save_snapshot(snapshot: Snapshot, path: Path) -> None:
             raise
     except OSError as error:
         raise InputError(f"{escaped(str(path))}: cannot be written: {error.strerror}") from error
+
+
+def snapshot_bytes(snapshot: Snapshot) -> bytes:
+    """Return what a file of a snapshot holds."""
+    buffer = io.BytesIO()
+    _pack(snapshot, buffer)
+    return buffer.getvalue()
+
+
+def snapshot_of_bytes(packed: bytes, name: str) -> Snapshot:
+    """Return the snapshot that `snapshot_bytes` packed; raises `InputError`, which names it so, if it is none."""
+    try:
+        with gzip.GzipFile(fileobj=io.BytesIO(packed)) as unpacked:
+            return _read(unpacked, name)
+    except (EOFError, OSError, zlib.error) as error:
+        raise InputError(f"{name}: not a saved snapshot, or damaged") from error
+
+
+def _pack(snapshot: Snapshot, file: IO[bytes]) -> None:
+    # No name and no time in it: equal snapshots are equal files.
+    with gzip.GzipFile("", "wb", _LEVEL, file, mtime=0) as packed:
+        packed.writelines(line + b"\n" for line in _lines(snapshot))
 
 
 def load_snapshot(path: Path) -> Snapshot:

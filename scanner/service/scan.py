@@ -27,8 +27,10 @@ from scanner.model.workload import TEMPLATE_PATHS
 from scanner.policy.evaluate import evaluate
 from scanner.posture.diff import Changes, Judgement, diff, judgements_of
 from scanner.posture.news import Subscription, announcements_for
+from scanner.service.grants import packed_grants
 from scanner.store.database import writing
 from scanner.store.findings import changes_of_resolved, count_open_by_severity, known_findings, write_changes
+from scanner.store.grants import write_grants
 from scanner.store.outbox import enqueue
 from scanner.store.resources import KnownResource, known_resources, resource_id, write_resources
 from scanner.store.scans import (
@@ -102,6 +104,7 @@ def run_scan(  # noqa: PLR0913 - the parts that the composition root joins
             snapshot = read(pulse.phase("reading"))
             evaluation = evaluate(snapshot, policies, now=snapshot.taken_at, progress=pulse.phase("judging"))
             judgements = judgements_of(evaluation.findings, scan.cluster, policies)
+            grants = packed_grants(snapshot)
         # The pulse has ended: from here on the transaction itself holds the scan's row.
         with writing(engine) as connection:
             record_progress(connection, scan, phase="storing", progress=0, now=clock())
@@ -112,6 +115,7 @@ def run_scan(  # noqa: PLR0913 - the parts that the composition root joins
                 snapshot=snapshot,
                 evaluation=evaluation,
                 judgements=judgements,
+                grants=grants,
                 policies=policies,
                 subscriptions=subscriptions,
                 now=clock(),
@@ -187,6 +191,7 @@ def _store(  # noqa: PLR0913 - everything that one transaction joins
     snapshot: Snapshot,
     evaluation: Evaluation,
     judgements: Sequence[Judgement],
+    grants: bytes,
     policies: Sequence[Policy],
     subscriptions: Iterable[Subscription],
     now: dt.datetime,
@@ -197,6 +202,7 @@ def _store(  # noqa: PLR0913 - everything that one transaction joins
     changes = diff(known, judgements, evaluation, policies)
     write_changes(connection, scan, changes, now)
     resources = _store_resources(connection, scan.cluster, snapshot, evaluation.findings, now)
+    write_grants(connection, scan, grants)
     is_complete = is_coverage_complete(snapshot.coverage)
     news = Announcement(
         cluster=scan.cluster,

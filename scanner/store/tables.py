@@ -12,6 +12,7 @@ from sqlalchemy import (
     ForeignKey,
     Index,
     Integer,
+    LargeBinary,
     String,
     Table,
     TypeDecorator,
@@ -228,6 +229,18 @@ class DeliveryRow(SQLModel, table=True):
     error: str = ""
 
 
+class GrantsRow(SQLModel, table=True):
+    """The roles and bindings of a cluster's last stored scan: one row a cluster, replaced by the next scan."""
+
+    __tablename__ = "grants"
+
+    cluster: str = Field(primary_key=True, sa_type=KEY)
+    #: The scan that read them.
+    scan_id: str = Field(sa_type=KEY)
+    #: A snapshot of these kinds alone, with their coverage, as `scanner.cluster.saved` packs it.
+    snapshot: bytes = Field(sa_column=Column(LargeBinary, nullable=False))
+
+
 def _table(row: type[SQLModel]) -> Table:
     return SQLModel.metadata.tables[str(row.__tablename__)]
 
@@ -239,3 +252,4 @@ RESOURCES = _table(ResourceRow)
 FINDINGS = _table(FindingRow)
 FINDING_EVENTS = _table(FindingEventRow)
 DELIVERIES = _table(DeliveryRow)
+GRANTS = _table(GrantsRow)
