@@ -8,11 +8,12 @@ from dataclasses import dataclass
 
 from scanner.analysis.network import gateways, isolation, services
 from scanner.analysis.pods.debugging import debug_containers
-from scanner.analysis.rbac import grants
+from scanner.analysis.rbac import grants, parameters
 from scanner.analysis.rbac.dangling import dangling_bindings
 from scanner.analysis.rbac.identities import with_workloads
 from scanner.analysis.rbac.masters import masters_bound
 from scanner.analysis.rbac.rights import subjects_who_can
+from scanner.analysis.rbac.roles import feeders_of_sensitive_rights, unused_roles
 from scanner.analysis.rbac.subjects import RBAC_READS, SERVICE_ACCOUNT
 from scanner.analysis.readiness import autoscaling, disruption, placement, resources, scale, serving
 from scanner.analysis.secrets import literals, references, tokens
@@ -51,9 +52,14 @@ QUESTIONS: Mapping[str, Question] = {
     "rbac.authenticated_grants": Question(ask=grants.authenticated_grants, reads=RBAC_READS),
     "rbac.dangling_bindings": Question(ask=dangling_bindings, reads=(*RBAC_READS, SERVICE_ACCOUNT)),
     "rbac.default_accounts_with_rights": _about_identities(grants.default_accounts_with_rights, SERVICE_ACCOUNT),
+    "rbac.feeders_of_sensitive_rights": Question(ask=feeders_of_sensitive_rights, reads=RBAC_READS),
     "rbac.masters_bound": Question(ask=masters_bound, reads=RBAC_READS),
     "rbac.subjects_who_can": _about_identities(subjects_who_can),
+    "rbac.subjects_who_can_change_parameters": _about_identities(
+        parameters.subjects_who_can_change_parameters, *parameters.READS
+    ),
     "rbac.subjects_with_wildcards": _about_identities(grants.subjects_with_wildcards),
+    "rbac.unused_roles": Question(ask=unused_roles, reads=RBAC_READS),
     "readiness.autoscalers_that_cannot_scale": Question(
         ask=autoscaling.autoscalers_that_cannot_scale, reads=(scale.AUTOSCALER, resources.LIMIT_RANGE, *_WORKLOADS)
     ),

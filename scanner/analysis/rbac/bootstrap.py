@@ -148,6 +148,12 @@ def is_unchanged(role: Role, server_version: str) -> bool:
     return rights == own if is_exact else rights <= own
 
 
+def own_rules_of(name: str) -> tuple[Rule, ...]:
+    """Return what a ClusterRole of Kubernetes' own grants in a fresh cluster, once aggregation has run."""
+    known = _own_roles().get(("ClusterRole", "", name))
+    return known.rules if known else ()
+
+
 @cache
 def _own_roles() -> dict[tuple[str, str, str], Role]:
     """Map kind, namespace and name to each role as it is once aggregation has run."""
