@@ -66,10 +66,12 @@ class ApiServer:
 
     def call(self, method: str, path: str, body: Mapping[str, Any] | None = None) -> Any:
         """Make one request and return the decoded answer; raises `AssertionError` if it is refused."""
-        connection = self._connection()
-        connection.request(method, path, None if body is None else msgspec.json.encode(body), self._headers)
-        answer = connection.getresponse()
-        text = answer.read()
+        content = None if body is None else msgspec.json.encode(body)
+        try:
+            answer, text = self._exchange(method, path, content)
+        except http.client.RemoteDisconnected:  # the API server closes connections that were idle for 90 seconds
+            self._connection().close()
+            answer, text = self._exchange(method, path, content)
         assert answer.status < http.client.BAD_REQUEST, f"{method} {path}: {answer.status} {text!r}"
         return msgspec.json.decode(text)
 
@@ -80,6 +82,12 @@ class ApiServer:
     def review(self, question: Question) -> bool:
         """Ask whether someone may do something."""
         return bool(self.call("POST", REVIEWS, {"spec": spec_of(*question)})["status"]["allowed"])
+
+    def _exchange(self, method: str, path: str, content: bytes | None) -> tuple[http.client.HTTPResponse, bytes]:
+        connection = self._connection()
+        connection.request(method, path, content, self._headers)
+        answer = connection.getresponse()
+        return answer, answer.read()
 
     def _connection(self) -> http.client.HTTPSConnection:
         if not hasattr(self._local, "connection"):
