@@ -149,3 +149,18 @@ RESOURCES: tuple[Resource, ...] = (
 )
 
 BY_KIND: dict[GroupKind, Resource] = {r.group_kind: r for r in RESOURCES}
+
+
+def plural_of(kind: GroupKind) -> str:
+    """Return the plural resource of a kind; for kinds that a scan does not read, the API machinery's guess.
+
+    Source: k8s.io/apimachinery/pkg/api/meta/restmapper.go, UnsafeGuessKindToResource.
+    """
+    if kind in BY_KIND:
+        return BY_KIND[kind].plural
+    name = kind.kind.lower()
+    if name.endswith("endpoints"):
+        return name
+    if name.endswith(("s", "x")):
+        return f"{name}es"
+    return f"{name[:-1]}ies" if name.endswith("y") else f"{name}s"

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from scanner.model.objects import KubeObject, labels_of
 from scanner.model.refs import GroupKind, group_of
-from scanner.model.resources import BY_KIND
+from scanner.model.resources import BY_KIND, plural_of
 from scanner.model.selectors import LabelSelector
 from scanner.policy.vap import GROUP, MatchResources, ResourceRule
 
@@ -52,21 +52,6 @@ def request_for(thing: KubeObject, namespaces: Mapping[str, Mapping[str, str]], 
         namespace=namespace,
         namespace_labels=labels,
     )
-
-
-def plural_of(kind: GroupKind) -> str:
-    """Return the plural resource of a kind; for kinds that a scan does not read, the API machinery's guess.
-
-    Source: k8s.io/apimachinery/pkg/api/meta/restmapper.go, UnsafeGuessKindToResource.
-    """
-    if kind in BY_KIND:
-        return BY_KIND[kind].plural
-    name = kind.kind.lower()
-    if name.endswith("endpoints"):
-        return name
-    if name.endswith(("s", "x")):
-        return f"{name}es"
-    return f"{name[:-1]}ies" if name.endswith("y") else f"{name}s"
 
 
 def is_exempt(request: Request) -> bool:

@@ -12,7 +12,7 @@ from typing import Any
 import httpx
 
 from scanner.model.refs import GroupKind, group_of
-from scanner.policy.matching import plural_of
+from scanner.model.resources import plural_of
 from tests.services import ControlPlane
 
 #: The admission plugin takes in new policies once a second.

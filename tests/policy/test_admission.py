@@ -14,10 +14,9 @@ from scanner.errors import PolicyError
 from scanner.model.coverage import Read, ReadState
 from scanner.model.objects import KubeObject, ObjectMeta
 from scanner.model.refs import GroupKind
-from scanner.model.resources import RESOURCES
+from scanner.model.resources import RESOURCES, plural_of
 from scanner.model.snapshot import SourceKind
 from scanner.policy.admission import AdmissionOutcome, AdmissionResult, audit
-from scanner.policy.matching import plural_of
 from tests.builders import snapshot, workload
 from tests.policy.api_server import policy, policy_binding
 

@@ -6,10 +6,12 @@ from typing import Any
 import pytest
 
 from scanner.model.policy import PolicyId
+from scanner.model.refs import GroupKind, group_of
+from scanner.model.resources import plural_of
 from scanner.model.snapshot import SourceKind
 from scanner.policy.evaluate import evaluate
 from scanner.policy.load import load_policy
-from tests.analysis.rbac.kube import RBAC_PATH, Client
+from tests.analysis.rbac.kube import Client
 from tests.builders import NOW, snapshot
 from tests.policies.fixtures import FOLDERS, objects_of
 from tests.services import ControlPlane
@@ -57,6 +59,6 @@ def _path(o: dict[str, Any]) -> str:
     metadata = o["metadata"]
     if o["kind"] == "ServiceAccount":
         return f"/api/v1/namespaces/{metadata['namespace']}/serviceaccounts/{metadata['name']}"
-    plural = f"{o['kind'].lower()}s"
+    plural = plural_of(GroupKind(group_of(o["apiVersion"]), o["kind"]))
     place = f"namespaces/{metadata['namespace']}/" if "namespace" in metadata else ""
-    return f"{RBAC_PATH}/{place}{plural}/{metadata['name']}"
+    return f"/apis/{o['apiVersion']}/{place}{plural}/{metadata['name']}"
