@@ -1,23 +1,29 @@
 """Bindings that refer to what does not exist: rights that wait for whoever may create the missing name.
 
+Who may is part of the evidence: with the missing role comes every right that its creator holds already or may hand out,
+with the missing service account what the binding gives. Those who may do everything anyway, and Kubernetes' own
+controllers, are left out.
+
 A live cluster shows what exists. Files do not: a Role stands beside its RoleBinding or nowhere, but a ClusterRole or
 a service account may be in the cluster already, so those stay unknown.
 """
 
 import datetime as dt
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+
+from msgspec.structs import replace
 
 from scanner.analysis.rbac.authorizer import authorizer_of
 from scanner.analysis.rbac.bootstrap import is_expected
-from scanner.analysis.rbac.index import role_key_of, scope_of
-from scanner.analysis.rbac.requests import canonical_subject
-from scanner.analysis.rbac.subjects import plain
+from scanner.analysis.rbac.index import Chain, role_key_of, scope_of
+from scanner.analysis.rbac.requests import Request, canonical_subject
+from scanner.analysis.rbac.subjects import NAMES_SHOWN, evidence_of, expectation, gives_everything, listed, plain
 from scanner.model.answer import Answer
 from scanner.model.coverage import Read
 from scanner.model.finding import Fact, Outcome
 from scanner.model.policy import Severity
-from scanner.model.rbac import RBAC_GROUP, Binding
+from scanner.model.rbac import RBAC_GROUP, Binding, Subject
 from scanner.model.refs import GroupKind
 from scanner.model.snapshot import Snapshot, SourceKind
 
@@ -31,6 +37,8 @@ class _Gap:
     severity: Severity
     #: Why that does not prove that it does not exist; empty if it does.
     doubt: str
+    #: What its creator asks the API server for; a name is not looked at.
+    creation: Request
 
 
 def dangling_bindings(snapshot: Snapshot, *, now: dt.datetime) -> Iterator[Answer]:  # noqa: ARG001 - as all questions
@@ -38,11 +46,13 @@ def dangling_bindings(snapshot: Snapshot, *, now: dt.datetime) -> Iterator[Answe
     for binding in snapshot.bindings:
         gaps = [*_missing_role(snapshot, binding), *_missing_accounts(snapshot, binding)]
         certain = [gap for gap in gaps if not gap.doubt]
+        creators = [_creators(snapshot, gap.creation) for gap in certain]
         yield Answer(
             resource=binding.ref,
             outcome=Outcome.FAIL if certain else Outcome.UNKNOWN if gaps else Outcome.PASS,
-            message="; ".join(gap.text for gap in certain or gaps) or "all that it refers to exists",
-            evidence=tuple(gap.fact for gap in certain or gaps),
+            message="; ".join(_texts(certain, creators) if certain else [gap.text for gap in gaps])
+            or "all that it refers to exists",
+            evidence=(*(gap.fact for gap in certain or gaps), *_shown(creators)),
             severity=max((gap.severity for gap in certain), key=lambda severity: severity.rank, default=None),
             missing=() if certain else tuple(sorted({gap.doubt for gap in gaps})),
         )
@@ -58,6 +68,7 @@ def _missing_role(snapshot: Snapshot, binding: Binding) -> Iterator[_Gap]:
         text=f"{named} does not exist: whoever may create it gives its rules to {_count(binding)}",
         severity=Severity.MEDIUM if binding.subjects else Severity.LOW,
         doubt=_doubt(snapshot, GroupKind(RBAC_GROUP, kind), namespace),
+        creation=Request(verb="create", group=RBAC_GROUP, resource=f"{kind.lower()}s", namespace=namespace),
     )
 
 
@@ -74,7 +85,42 @@ def _missing_accounts(snapshot: Snapshot, binding: Binding) -> Iterator[_Gap]:
                 text=f"{account} does not exist: whoever may create it gets what this binds",
                 severity=Severity.LOW,
                 doubt=_doubt(snapshot, GroupKind("", "ServiceAccount"), account.namespace),
+                creation=Request(verb="create", resource="serviceaccounts", namespace=account.namespace),
             )
+
+
+_Creators = Mapping[Subject, tuple[Chain, ...]]
+
+
+def _creators(snapshot: Snapshot, creation: Request) -> _Creators:
+    """Return who may create a missing object, with what lets them."""
+    known = snapshot.derive(_known_creators)
+    if creation not in known:
+        known[creation] = {
+            holder.subject: chains
+            for holder in authorizer_of(snapshot).who_can(creation)
+            for chains in (tuple(c for c in holder.chains if not gives_everything(c.role)),)
+            if chains and not expectation(snapshot, chains)
+        }
+    return known[creation]
+
+
+def _known_creators(_: Snapshot) -> dict[Request, _Creators]:
+    """Begin to remember who may create what: many bindings lack the same."""
+    return {}
+
+
+def _texts(gaps: Iterable[_Gap], creators: Iterable[_Creators]) -> Iterator[str]:
+    for gap, some in zip(gaps, creators, strict=True):
+        yield f"{gap.text} ({listed(map(str, some))} may)" if some else gap.text
+
+
+def _shown(creators: Iterable[_Creators]) -> tuple[Fact, ...]:
+    """Show what lets the first few create it."""
+    chains = (chains[0] for some in creators for chains in list(some.values())[:NAMES_SHOWN])
+    return tuple(
+        replace(fact, note=f"may create it: {fact.note}" if fact.note else fact.note) for fact in evidence_of(chains)
+    )
 
 
 def _doubt(snapshot: Snapshot, kind: GroupKind, namespace: str) -> str:

@@ -9,7 +9,7 @@ from scanner.model.finding import Outcome
 from scanner.model.policy import Severity
 from scanner.model.resources import RESOURCES
 from scanner.model.snapshot import SourceKind
-from tests.builders import NOW, binding, cluster_role, rule, snapshot
+from tests.builders import NOW, binding, cluster_role, role, rule, snapshot
 
 READER = cluster_role("reader", rule("get", "pods"))
 ROBOT = {"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": "robot", "namespace": "shop"}}
@@ -80,3 +80,35 @@ def test_every_namespace_has_a_default_account() -> None:
     """No file says so, and every cluster makes it."""
     bound = binding("ClusterRole view", "ServiceAccount shop/default")
     assert _answer(bound, source=SourceKind.MANIFESTS).outcome is Outcome.PASS
+
+
+LEFT = binding("Role gone", "User jane", namespace="shop", name="left")
+
+
+def _latent(*objects: dict[str, Any]) -> Answer:
+    found = dangling_bindings(snapshot(*objects, LEFT), now=NOW)
+    return next(answer for answer in found if answer.resource.name == "left")
+
+
+def test_who_may_create_the_missing_role_is_named() -> None:
+    """With the binding and the rule that let them."""
+    writer = role("writer", rule("create", "roles", group="rbac.authorization.k8s.io"))
+    answer = _latent(writer, binding("Role writer", "Group leads", namespace="shop"))
+    assert (answer.message, [str(fact.object) for fact in answer.evidence[1:]]) == (
+        "Role shop/gone does not exist: whoever may create it gives its rules to its subject (Group leads may)",
+        ["RoleBinding shop/writer-binding", "Role shop/writer"],
+    )
+
+
+def test_who_may_do_everything_is_not_named() -> None:
+    """That is told elsewhere, and would be told of every binding."""
+    owner = cluster_role("owner", rule("*", "*", group="*"))
+    assert len(_latent(owner, binding("ClusterRole owner", "User joe")).evidence) == 1
+
+
+def test_who_may_create_a_missing_service_account_is_named() -> None:
+    """It then runs pods with what the binding gives."""
+    maker = role("maker", rule("create", "serviceaccounts"))
+    bound = binding("Role maker", "User joe", "ServiceAccount shop/gone", namespace="shop", name="left")
+    (answer,) = dangling_bindings(snapshot(maker, bound), now=NOW)
+    assert answer.message.endswith("gets what this binds (ServiceAccount shop/gone, User joe may)")
