@@ -9,6 +9,7 @@ from typing import Any
 
 import msgspec
 
+from scanner.analysis.secrets.tokens import weight_of_account
 from scanner.analysis.secrets.usage import uses_of_ingress, uses_of_service_account, uses_of_workload
 from scanner.model.answer import Answer
 from scanner.model.finding import Fact, Outcome
@@ -152,7 +153,8 @@ def legacy_tokens(snapshot: Snapshot, *, now: dt.datetime) -> Iterator[Answer]:
     """Answer for each Secret that was read whether it holds a token of a service account that never expires.
 
     A type that is not known (metadata-only reads) is told by the annotation that such Secrets must carry and, where
-    keys are known, by the key `token`: OpenShift's registry logins carry the annotation too.
+    keys are known, by the key `token`: OpenShift's registry logins carry the annotation too. What the account may do
+    makes it worse or better: see `tokens.weight_of_account`.
     """
     del now  # nothing here depends on the time
     for o in snapshot.of(*SECRET):
@@ -164,6 +166,7 @@ def legacy_tokens(snapshot: Snapshot, *, now: dt.datetime) -> Iterator[Answer]:
                 outcome=Outcome.FAIL,
                 message=f"It holds a token of ServiceAccount {account or '(not named)'} that never expires",
                 evidence=(Fact(path="type", value=_TOKEN_TYPE),),
+                severity=weight_of_account(snapshot, o.meta.namespace, account) if account else None,
             )
         else:
             yield Answer(resource=o.ref, outcome=Outcome.PASS, message="It is no service account's token")

@@ -7,12 +7,13 @@ automounting"; plugin/pkg/admission/serviceaccount/admission.go.
 """
 
 import datetime as dt
-from collections.abc import Iterator
+from collections import defaultdict
+from collections.abc import Iterator, Mapping
 
 from scanner.model.answer import Answer
 from scanner.model.finding import Fact, Outcome
 from scanner.model.policy import Severity
-from scanner.model.rbac import Binding, Subject
+from scanner.model.rbac import Binding, Rule, Subject
 from scanner.model.refs import GroupKind, ObjectRef
 from scanner.model.service_account import MIRROR, SERVICE_ACCOUNT, automount_by_account, token_is_mounted
 from scanner.model.snapshot import Snapshot, SourceKind
@@ -77,6 +78,41 @@ def _accounts_of(subject: Subject, binding: Binding) -> Iterator[_Account]:
             yield "*", "*"
         case _:
             return
+
+
+def weight_of_account(snapshot: Snapshot, namespace: str, name: str) -> Severity | None:
+    """Tell how bad it is if someone has a token of a service account, by what bindings give it and its groups.
+
+    Critical if a ClusterRoleBinding gives it everything, high if one gives it anything beyond what everyone may do,
+    low if no binding does; None where rights in single namespaces make it neither, or bindings were not all read.
+    """
+    meant = {(namespace, name), (namespace, "*"), ("*", "*")}
+    bindings = [b for account in sorted(meant) for b in snapshot.derive(_bindings_by_account).get(account, ())]
+    roles = [(b, snapshot.roles.get(("ClusterRole", "", b.role_ref.name))) for b in bindings if not b.ref.namespace]
+    if any(role and any(map(_is_everything, role.rules)) for _, role in roles):
+        return Severity.CRITICAL
+    if roles:
+        return Severity.HIGH
+    is_known = snapshot.source is SourceKind.LIVE and not snapshot.inconclusive(BINDINGS, namespace)
+    return Severity.LOW if is_known and not bindings else None
+
+
+def _is_everything(rule: Rule) -> bool:
+    return (
+        not rule.resource_names
+        and "*" in rule.verbs
+        and "*" in (rule.api_groups or ())
+        and "*" in (rule.resources or ())
+    )
+
+
+def _bindings_by_account(snapshot: Snapshot) -> Mapping[_Account, tuple[Binding, ...]]:
+    found: defaultdict[_Account, list[Binding]] = defaultdict(list)
+    for binding in snapshot.bindings:
+        if not _is_basic(binding):
+            for account in {a for subject in binding.subjects for a in _accounts_of(subject, binding)}:
+                found[account].append(binding)
+    return {account: tuple(bindings) for account, bindings in found.items()}
 
 
 def has_grants(granted: frozenset[_Account], namespace: str, name: str) -> bool:

@@ -12,9 +12,10 @@ from scanner.cluster.decode import decode_secret_metadata
 from scanner.model.answer import Answer
 from scanner.model.coverage import Read, ReadState
 from scanner.model.finding import Outcome
+from scanner.model.policy import Severity
 from scanner.model.resources import RESOURCES
 from scanner.model.snapshot import SourceKind
-from tests.builders import NOW, container, snapshot, workload
+from tests.builders import NOW, binding, cluster_role, container, rule, snapshot, workload
 
 SECRETS_UNREAD = [
     Read(resource=r.name, state=ReadState.SKIPPED if r.name == "secrets" else ReadState.COMPLETE) for r in RESOURCES
@@ -121,3 +122,37 @@ def test_metadata_alone_tells_a_token_by_annotation_and_key(key: str, account: s
     read = decode_secret_metadata(msgspec.json.encode({"metadata": metadata}))
     world = replace(snapshot(), objects={read.group_kind: (read,)})
     assert [a.outcome for a in legacy_tokens(world, now=NOW)] == [outcome]
+
+
+_EVERYTHING = cluster_role("owner", rule("*", "*", group="*"))
+_ANYTHING = cluster_role("reader", rule("get", "pods"))
+
+
+@pytest.mark.parametrize(
+    ("granted", "severity"),
+    [
+        ((), Severity.LOW),
+        ((binding("ClusterRole system:basic-user", "Group system:authenticated"),), Severity.LOW),
+        ((_ANYTHING, binding("ClusterRole reader", "ServiceAccount shop/cart", namespace="shop")), None),
+        ((_ANYTHING, binding("ClusterRole reader", "ServiceAccount shop/cart")), Severity.HIGH),
+        ((_ANYTHING, binding("ClusterRole reader", "Group system:serviceaccounts:shop")), Severity.HIGH),
+        ((_EVERYTHING, binding("ClusterRole owner", "ServiceAccount shop/cart", namespace="shop")), None),
+        ((_EVERYTHING, binding("ClusterRole owner", "ServiceAccount shop/cart")), Severity.CRITICAL),
+    ],
+)
+def test_a_lasting_token_weighs_what_its_account_may_do(
+    granted: tuple[dict[str, Any], ...], severity: Severity | None
+) -> None:
+    """Everything, anything in the whole cluster, something in a namespace, nothing."""
+    token = _secret("t", type="kubernetes.io/service-account-token")
+    token["metadata"]["annotations"] = {"kubernetes.io/service-account.name": "cart"}
+    (answer,) = legacy_tokens(snapshot(token, *granted), now=NOW)
+    assert answer.severity is severity
+
+
+def test_a_lasting_token_weighs_no_less_where_bindings_were_not_read() -> None:
+    """What is not known makes nothing milder."""
+    token = _secret("t", type="kubernetes.io/service-account-token")
+    token["metadata"]["annotations"] = {"kubernetes.io/service-account.name": "cart"}
+    (answer,) = legacy_tokens(snapshot(token, source=SourceKind.MANIFESTS), now=NOW)
+    assert answer.severity is None
