@@ -110,7 +110,7 @@ def test_object_that_is_not_there_was_asked_for() -> None:
 def test_impersonated_user_makes_the_request() -> None:
     """The one who is acted as uses the right."""
     found = seen(impersonatedUser={"username": "jane", "groups": ["ops", "system:authenticated"]})
-    assert (found[0].identity.user, found[0].identity.groups) == ("jane", {"ops", "system:authenticated"})
+    assert (found[0].identity.user, found[0].identity.groups) == ("jane", frozenset({"ops", "system:authenticated"}))
 
 
 def test_impersonation_is_a_use_of_its_own() -> None:

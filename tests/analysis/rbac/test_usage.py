@@ -119,4 +119,4 @@ def test_joined_names_are_limited() -> None:
     """Joining keeps the limit."""
     one, other = only_use(seen("a")), only_use(seen("b"))
     use = joined(one, other, max_names=1)
-    assert (use.names, use.has_more_names) == ({"a"}, True)
+    assert (use.names, use.has_more_names) == (frozenset({"a"}), True)
