@@ -2,13 +2,14 @@
 
 import datetime as dt
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Annotated
 
 from fastapi import Depends, Request
 from sqlalchemy import Engine
 
 from scanner.model.policy import Policy
+from scanner.service.grants import LastGrants
 from scanner.store.scans import RunningScan
 from scanner.telemetry import Metrics
 
@@ -28,6 +29,8 @@ class Services:
     is_draining: Callable[[], bool]
     clock: Callable[[], dt.datetime]
     metrics: Metrics
+    #: Who may do what, as of the last scan.
+    grants: LastGrants = field(default_factory=LastGrants)
 
 
 def services(request: Request) -> Services:

@@ -51,6 +51,13 @@ SCAN_RUNNING = ProblemType(
     "A scan is running",
     "Only one scan of a cluster runs at a time. Follow the running one in `GET /api/v1/scans`, or try again later.",
 )
+NOT_SCANNED = ProblemType(
+    "not-scanned",
+    409,
+    "Not scanned yet",
+    "No scan of this release was stored yet, so there is nothing to answer from. Start one with `POST /api/v1/scans`, "
+    "or wait for the next.",
+)
 TOO_LARGE = ProblemType(
     "content-too-large",
     413,
@@ -109,6 +116,7 @@ PROBLEMS: Mapping[str, ProblemType] = {
         NOT_FOUND,
         METHOD_NOT_ALLOWED,
         SCAN_RUNNING,
+        NOT_SCANNED,
         TOO_LARGE,
         MISDIRECTED,
         INVALID,

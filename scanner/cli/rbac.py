@@ -14,7 +14,7 @@ from scanner.cli.clock import now
 from scanner.cli.sources import read_snapshot, register_source
 from scanner.cli.status import ExitStatus
 from scanner.cli.terminal import print_lines, progress_bar
-from scanner.errors import InputError, UsageError
+from scanner.errors import InputError
 from scanner.export.report import gaps, to_json
 from scanner.model.rbac import RBAC_GROUP
 from scanner.model.resources import RESOURCES
@@ -200,27 +200,18 @@ def _identity(arguments: argparse.Namespace) -> "Identity":
 
 
 def _request(arguments: argparse.Namespace) -> "Request":
-    """Say what is asked; `deployments.apps/scale` names group and subresource as kubectl does."""
-    from scanner.analysis.rbac.requests import Request
+    """Say what is asked; a person who left out the API group is told."""
+    from scanner.analysis.rbac.requests import request_of
 
-    if arguments.resource.startswith("/"):
-        if arguments.api_group or arguments.name or arguments.namespace:
-            raise UsageError(f"{arguments.resource} is a path: it has no API group, name or namespace")
-        return Request(verb=arguments.verb, path=arguments.resource)
-    named, _, subresource = arguments.resource.partition("/")
-    plural, dot, group = named.partition(".")
-    if dot and arguments.api_group is not None and arguments.api_group != group:
-        raise UsageError(f"{named} is of API group {group}, and --api-group says {arguments.api_group or 'the core'}")
-    request = Request(
-        verb=arguments.verb,
-        group=group if dot else arguments.api_group or "",
-        resource=plural,
-        subresource=subresource,
+    request = request_of(
+        arguments.verb,
+        arguments.resource,
+        api_group=arguments.api_group,
         name=arguments.name,
         namespace=arguments.namespace,
     )
-    if not dot and arguments.api_group is None:
-        _warn_of_group(plural)
+    if arguments.api_group is None and not request.group:
+        _warn_of_group(request.resource)
     return request
 
 

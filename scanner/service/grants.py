@@ -8,6 +8,7 @@ from sqlalchemy import Engine
 
 from scanner.cluster.saved import snapshot_bytes, snapshot_of_bytes
 from scanner.model.rbac import RBAC_GROUP
+from scanner.model.refs import ClusterName
 from scanner.model.resources import RESOURCES
 from scanner.model.snapshot import Snapshot
 from scanner.store.database import reading
@@ -60,6 +61,7 @@ class LastGrants:
                 if known is not None and known.scan_id == scan_id:
                     return known
                 packed = read_grants(session, cluster)
-            found = Grants(scan_id, snapshot_of_bytes(packed, f"what scan {scan_id} kept"))
+            snapshot = snapshot_of_bytes(packed, f"what scan {scan_id} kept")
+            found = Grants(scan_id, replace(snapshot, cluster=ClusterName(cluster)))
             self._known[cluster] = found
             return found

@@ -40,6 +40,7 @@ SETTINGS = settings(
 def test_operation_ids_are_these() -> None:
     """Clients are generated from them: they stay."""
     assert sorted(OPERATIONS) == [
+        "canIdentity",
         "getFinding",
         "getHome",
         "getLiveness",
@@ -55,6 +56,8 @@ def test_operation_ids_are_these() -> None:
         "listResources",
         "listScans",
         "startScan",
+        "whatCan",
+        "whoCan",
     ]
 
 

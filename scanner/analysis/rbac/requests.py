@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+from scanner.errors import UsageError
 from scanner.model.rbac import RBAC_GROUP, Subject
 
 MASTERS = "system:masters"
@@ -44,6 +45,34 @@ class Request:
         what += f"/{self.subresource}" if self.subresource else ""
         what += f" {self.name}" if self.name else ""
         return f"{self.verb} {what} in {self.namespace}" if self.namespace else f"{self.verb} {what}"
+
+
+def request_of(
+    verb: str, resource: str, *, api_group: str | None = None, name: str = "", namespace: str = ""
+) -> Request:
+    """Return what someone asks in kubectl's words: `pods`, `deployments.apps/scale`, or a path: `/metrics`.
+
+    Without a group in the resource's name or beside it, the core group is meant.
+
+    Raises:
+        UsageError: The parts contradict each other.
+    """
+    if resource.startswith("/"):
+        if api_group or name or namespace:
+            raise UsageError(f"{resource} is a path: it has no API group, name or namespace")
+        return Request(verb=verb, path=resource)
+    named, _, subresource = resource.partition("/")
+    plural, dot, group = named.partition(".")
+    if dot and api_group is not None and api_group != group:
+        raise UsageError(f"{named} is of API group {group}, and not of {api_group or 'the core group'}")
+    return Request(
+        verb=verb,
+        group=group if dot else api_group or "",
+        resource=plural,
+        subresource=subresource,
+        name=name,
+        namespace=namespace,
+    )
 
 
 @dataclass(frozen=True, slots=True)
