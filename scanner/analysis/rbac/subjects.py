@@ -5,12 +5,13 @@ gives its members is the group's finding. Grants that Kubernetes itself makes, w
 are judged too: they fail, marked as expected, and stand out as soon as someone changes the role or adds a subject.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import msgspec
 
+from scanner.analysis.rbac.addons import addon_of
 from scanner.analysis.rbac.authorizer import authorizer_of, subject_key
 from scanner.analysis.rbac.bootstrap import has_default_subjects, is_expected, is_unchanged
 from scanner.analysis.rbac.index import Chain, RoleKey, role_key_of, scope_of
@@ -126,19 +127,29 @@ def expectation(snapshot: Snapshot, chains: Iterable[Chain]) -> str:
     """Say in one line why all of these grants are as they should be; empty if one of them stands out.
 
     A grant is expected if Kubernetes itself binds that subject there, and the role grants what Kubernetes made it
-    grant. A subject that someone added to such a binding stands out by itself, and leaves the others as they are.
+    grant; or if a known add-on is published with it. A subject that someone added to such a binding stands out by
+    itself, and leaves the others as they are.
     """
-    bindings: dict[str, bool] = {}
+    own: dict[str, bool] = {}
+    of_addons: dict[str, None] = {}
     for chain in chains:
         binding = chain.binding
         subject = canonical_subject(binding.subjects[chain.subject_index], scope_of(binding))
-        if subject is None or not is_expected(binding, subject) or role_key_of(binding) not in own_roles(snapshot):
+        if subject is None:
             return ""
-        bindings[str(binding.ref)] = has_default_subjects(binding)
-    if not bindings:
-        return ""
-    own = f"Kubernetes' own {listed(bindings)}"
-    return f"{own}, unchanged" if all(bindings.values()) else f"{own}, unchanged but for other subjects in it"
+        if is_expected(binding, subject) and role_key_of(binding) in own_roles(snapshot):
+            own[str(binding.ref)] = has_default_subjects(binding)
+        elif addon := addon_of(subject, chain.role, snapshot.server_version):
+            of_addons[f"{chain.role.ref} of the add-on {addon}, as it is published"] = None
+        else:
+            return ""
+    return "; ".join([*_own(own), *of_addons])
+
+
+def _own(bindings: Mapping[str, bool]) -> Iterator[str]:
+    if bindings:
+        others = "" if all(bindings.values()) else " but for other subjects in it"
+        yield f"Kubernetes' own {listed(bindings)}, unchanged{others}"
 
 
 def own_roles(snapshot: Snapshot) -> frozenset[RoleKey]:
