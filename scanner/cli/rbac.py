@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias
 
 from scanner.cli.clock import now
+from scanner.cli.rbac_least_privilege import add_least_privilege
 from scanner.cli.sources import read_snapshot, register_source
 from scanner.cli.status import ExitStatus
 from scanner.cli.terminal import print_lines, progress_bar
@@ -42,6 +43,7 @@ def register(parser: argparse.ArgumentParser) -> None:
     _add_who_can(commands)
     _add_what_can(commands)
     _add_batch(commands)
+    add_least_privilege(commands)
 
 
 def _add_can(commands: _Commands) -> None:

@@ -128,7 +128,7 @@ def reported_answer(identity: Identity, request: Request, decision: Decision) ->
         unknown=first.unknown,
         missing=first.missing,
         identity=_identity(identity),
-        request=_question(request),
+        request=reported_question(request),
         chains=tuple(map(reported_chain, decision.chains[:LISTED_CHAINS])),
         chain_count=len(decision.chains),
     )
@@ -136,7 +136,7 @@ def reported_answer(identity: Identity, request: Request, decision: Decision) ->
 
 def reported_holders(request: Request, found: Holders) -> ReportedHolders:
     """Show who may do something."""
-    return ReportedHolders(_question(request), tuple(map(_holder, found.holders)), found.missing)
+    return ReportedHolders(reported_question(request), tuple(map(_holder, found.holders)), found.missing)
 
 
 def reported_rights(identity: Identity, rights: Rights) -> ReportedRights:
@@ -244,7 +244,8 @@ def _identity(identity: Identity) -> ReportedIdentity:
     return ReportedIdentity(identity.user, tuple(sorted(identity.groups)))
 
 
-def _question(request: Request) -> ReportedQuestion:
+def reported_question(request: Request) -> ReportedQuestion:
+    """Spell out a request."""
     return ReportedQuestion(
         verb=request.verb,
         group=request.group,
