@@ -138,6 +138,27 @@ def call(
     return lambda attacker: attacker.call(method, path, body, dry_run=dry_run, headers=headers)
 
 
+def reads(step: Step, text: str) -> Step:
+    """Make a step that counts only if its answer holds a text."""
+
+    def read(attacker: Attacker) -> None:
+        if attacker.named(text) not in str(step(attacker)):
+            raise DeniedError(f"{text} is not in the answer")
+
+    return read
+
+
+def eventually(step: Step) -> Step:
+    """Make a step that follows a change of rights, which the authorizer takes in a moment later."""
+
+    def wait(attacker: Attacker) -> None:
+        deadline = time.monotonic() + SETTLE_SECONDS
+        while not _succeeds(attacker, (step,)):
+            assert time.monotonic() < deadline, "it never succeeded"
+
+    return wait
+
+
 def may(verb: str, resource: str, *, group: str = "", name: str = "", namespace: str = "") -> Step:
     """Make a step that asks the API server whether it would let the attacker do something (`pods/exec` on a name)."""
     plural, _, subresource = resource.partition("/")
@@ -271,7 +292,17 @@ def observe(server: Kube, case: Case) -> Observed:
         gained = _succeeds(attacker, case.attempt)
     judged = evaluate(
         builders.snapshot(
-            *_bootstrap(), *granted, *named(case.world, namespace), server_version=case.primitive.server_version
+            *_bootstrap(),
+            *granted,
+            *named(case.world, namespace),
+            # Where the attacker sits: a right that no pod carries would be less severe.
+            {
+                "apiVersion": "v1",
+                "kind": "Pod",
+                "metadata": {"name": "robot", "namespace": namespace},
+                "spec": {"serviceAccountName": "robot", "containers": [builders.container()]},
+            },
+            server_version=case.primitive.server_version,
         ),
         [_policy(case.primitive.policy)],
         now=NOW,
