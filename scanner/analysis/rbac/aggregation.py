@@ -40,6 +40,18 @@ def feeders(roles: Mapping[tuple[str, str, str], Role]) -> tuple[str, ...]:
     return tuple(sorted({name for names in selected for name in names}))
 
 
+def sources_of(role: Role, cluster_roles: Iterable[Role]) -> tuple[Role, ...]:
+    """Return the ClusterRoles whose rules an aggregated one ends up with, sorted by name; none of them aggregates."""
+    candidates = {other.meta.name: other for other in cluster_roles}
+    pending, seen = [role.meta.name], {role.meta.name}
+    while pending:
+        for name in _selected(candidates[pending.pop()], candidates.values()):
+            if name not in seen:
+                seen.add(name)
+                pending.append(name)
+    return tuple(candidates[name] for name in sorted(seen) if not candidates[name].aggregation)
+
+
 def _selected(role: Role, candidates: Iterable[Role]) -> tuple[str, ...]:
     """Name the ClusterRoles that a role takes its rules from, in the controller's order; never itself."""
     by_name = sorted((r for r in candidates if r.meta.name != role.meta.name), key=lambda r: r.meta.name)
