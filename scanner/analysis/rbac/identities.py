@@ -12,18 +12,23 @@ be elsewhere.
 """
 
 import functools
+import itertools
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
+import msgspec
+
 from scanner.analysis.rbac.authorizer import authorizer_of
+from scanner.analysis.rbac.index import Chain
+from scanner.analysis.rbac.matching import rule_allows
 from scanner.analysis.rbac.requests import Request
 from scanner.analysis.rbac.subjects import expectation, gives_everything, listed
 from scanner.model.answer import Answer
 from scanner.model.finding import Fact, Outcome
 from scanner.model.objects import labels_of
-from scanner.model.rbac import Subject
+from scanner.model.rbac import Rule, Subject
 from scanner.model.service_account import automount_by_account, token_is_mounted, token_is_projected
 from scanner.model.snapshot import Snapshot, SourceKind
 from scanner.model.workload import TEMPLATE_PATHS, PodTemplate, Workload
@@ -43,6 +48,11 @@ _RUNS_PODS = (
         for resource in ("deployments", "daemonsets", "statefulsets", "replicasets")
     ),
     *(Request(verb="create", group="batch", resource=resource) for resource in ("jobs", "cronjobs")),
+)
+#: What lets one act as a service account without a pod.
+_ACTS_AS = (
+    Request(verb="create", resource="serviceaccounts", subresource="token"),
+    Request(verb="impersonate", resource="serviceaccounts"),
 )
 
 _Account = tuple[str, str]
@@ -155,25 +165,38 @@ def _with_token_secrets(snapshot: Snapshot) -> frozenset[_Account]:
 def _has_others(snapshot: Snapshot, namespace: str, name: str) -> bool:
     """Tell whether someone who may not do everything anyway can act as a service account."""
     account = Subject("ServiceAccount", name, namespace)
-    asked = {"resource": "serviceaccounts", "name": name}
-    named = (Request(verb="create", subresource="token", **asked), Request(verb="impersonate", **asked))
-    runners = snapshot.derive(_runners_by_namespace)
-    if namespace not in runners:
-        runners[namespace] = _strangers(snapshot, _RUNS_PODS, namespace)
-    return bool((runners[namespace] | _strangers(snapshot, named, namespace)) - {account})
+    strangers = snapshot.derive(_strangers)
+    places = itertools.product(("", namespace), ("", name))
+    return any(stranger != account for place in places for stranger in strangers.get(place, ()))
 
 
-def _runners_by_namespace(_: Snapshot) -> dict[str, frozenset[Subject]]:
-    """Begin to remember who may run pods in a namespace: accounts of one namespace share the answer."""
-    return {}
+def _strangers(snapshot: Snapshot) -> Mapping[tuple[str, str], frozenset[Subject]]:
+    """Map a scope and a service account's name (empty: all of them) to who can act as such an account there.
 
-
-def _strangers(snapshot: Snapshot, requests: Iterable[Request], namespace: str) -> frozenset[Subject]:
-    """Return who may do one of these, but those who may do everything and what Kubernetes itself grants."""
+    Those who may do everything anyway are left out, and what Kubernetes itself grants.
+    """
     index = authorizer_of(snapshot).index
-    return frozenset(
-        subject
-        for request in requests
-        for subject, chain in index.chains(request, ("", namespace))
-        if not gives_everything(chain.role) and not expectation(snapshot, [chain])
-    )
+    found: defaultdict[tuple[str, str], set[Subject]] = defaultdict(set)
+    for request in (*_RUNS_PODS, *_ACTS_AS):
+        for subject, chain in index.chains(request):
+            if _is_strange(snapshot, chain):
+                found[chain.namespace, ""].add(subject)
+    for key, by_scope in index.by_role.items():
+        for number, rule in enumerate(index.roles[key].rules):
+            if rule.resource_names and _is_about_accounts(rule):
+                for bound in itertools.chain(*by_scope.values()):
+                    chain = Chain(bound.binding, bound.subject_index, index.roles[key], number)
+                    if _is_strange(snapshot, chain):
+                        for name in rule.resource_names:
+                            found[chain.namespace, name].add(bound.subject)
+    return {place: frozenset(subjects) for place, subjects in found.items()}
+
+
+def _is_strange(snapshot: Snapshot, chain: Chain) -> bool:
+    return not gives_everything(chain.role) and not expectation(snapshot, [chain])
+
+
+def _is_about_accounts(rule: Rule) -> bool:
+    """Tell whether a rule limited to names would let one act as the accounts that it names."""
+    unlimited = msgspec.structs.replace(rule, resource_names=None)
+    return any(rule_allows(unlimited, request) for request in _ACTS_AS)
