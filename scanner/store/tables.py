@@ -241,6 +241,53 @@ class GrantsRow(SQLModel, table=True):
     snapshot: bytes = Field(sa_column=Column(LargeBinary, nullable=False))
 
 
+class AuditIdentityRow(SQLModel, table=True):
+    """One identity that the API server's audit webhook told of."""
+
+    __tablename__ = "audit_identities"
+    __table_args__ = (Index("ix_audit_identities_cluster", "cluster", "username", unique=True),)
+
+    #: Hash of cluster and user.
+    id: str = Field(primary_key=True, sa_type=KEY)
+    cluster: str = Field(sa_type=KEY)
+    username: str = Field(sa_type=KEY)
+    #: Every group that it ever had.
+    groups: list[str] = Field(default_factory=list, sa_column=Column(JSON_TYPE, nullable=False))
+    #: Requests that were denied.
+    denied: int = Field(default=0, sa_type=BigInteger)
+    #: Rows of `audit_uses`.
+    uses: int = 0
+    #: It did more than is kept.
+    is_partial: bool = False
+
+
+class AuditUseRow(SQLModel, table=True):
+    """One kind of thing that an identity did; nothing of any object but its name."""
+
+    __tablename__ = "audit_uses"
+    __table_args__ = (Index("ix_audit_uses_identity", "identity_id", "id"),)
+
+    #: Hash of the identity and the request.
+    id: str = Field(primary_key=True, sa_type=KEY)
+    identity_id: str = Field(
+        sa_column=Column(KEY, ForeignKey("audit_identities.id", ondelete="CASCADE"), nullable=False)
+    )
+    verb: str
+    api_group: str = ""
+    resource: str = ""
+    subresource: str = ""
+    namespace: str = Field(default="", sa_type=KEY)
+    #: Of a request for no resource; empty for any other.
+    path: str = ""
+    #: Names that it was done to, up to a limit; empty among them for requests that named no object.
+    names: list[str] = Field(default_factory=list, sa_column=Column(JSON_TYPE, nullable=False))
+    has_more_names: bool = False
+    first_seen_at: dt.datetime = Field(sa_type=UTCDateTime)
+    last_seen_at: dt.datetime = Field(sa_type=UTCDateTime)
+    #: Requests that were answered.
+    count: int = Field(default=0, sa_type=BigInteger)
+
+
 def _table(row: type[SQLModel]) -> Table:
     return SQLModel.metadata.tables[str(row.__tablename__)]
 
@@ -253,3 +300,5 @@ FINDINGS = _table(FindingRow)
 FINDING_EVENTS = _table(FindingEventRow)
 DELIVERIES = _table(DeliveryRow)
 GRANTS = _table(GrantsRow)
+AUDIT_IDENTITIES = _table(AuditIdentityRow)
+AUDIT_USES = _table(AuditUseRow)
