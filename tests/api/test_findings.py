@@ -6,8 +6,9 @@ from typing import Any
 import pytest
 
 from scanner.model.coverage import Read, ReadState
+from scanner.model.policy import Confidence, Policy, PolicyId, Severity
 from tests.api.conftest import Api, deployment, scan
-from tests.builders import NOW, cel_policy, snapshot
+from tests.builders import NOW, binding, cel_policy, cluster_role, rule, snapshot
 
 HOSTILE = "a\"'><script>alert(1)</script>\\\u2028\x1b[2J%00{{7*7}}"
 
@@ -170,3 +171,44 @@ def test_unknown_id_is_not_found(sqlite_api: Api, finding_id: str) -> None:
     """An id that was never given is a 404."""
     answer = sqlite_api.get(f"/api/v1/findings/{finding_id}")
     assert (answer.status_code, answer.json()["type"]) == (404, "/problems/not-found")
+
+
+EVERYTHING = Policy(
+    id=PolicyId("rbac/cluster-admin-bound"),
+    title="Subject is cluster administrator",
+    severity=Severity.CRITICAL,
+    confidence=Confidence.CERTAIN,
+    rationale="Because.",
+    remediation="Don't.",
+    frameworks={},
+    sources=(),
+    ask="rbac.subjects_who_can",
+    arguments={"any_of": [{"verbs": ["*"], "resources": ["*.*"]}]},
+)
+LABELS = {"kubernetes.io/bootstrapping": "rbac-defaults"}
+
+
+def _administrators(*subjects: str) -> list[dict[str, Any]]:
+    """Make the role and the binding that every cluster has, with these subjects."""
+    role = cluster_role("cluster-admin", rule("*", "*", group="*"), rule("*", urls="*"), labels=LABELS)
+    bound = binding("ClusterRole cluster-admin", *subjects, name="cluster-admin")
+    bound["metadata"]["labels"] = LABELS
+    return [role, bound]
+
+
+def test_expected_failures_are_listed_when_asked_for(api: Api) -> None:
+    """By default the list and the summary leave them out; each says why it is expected."""
+    scan(api.engine, *_administrators("Group system:masters", "Group ops"), policies=[EVERYTHING])
+    assert [item["resource"]["name"] for item in api.items("/api/v1/findings")] == ["ops"]
+    assert api.get("/api/v1/summary").json()["total"]["failed"]["critical"] == 1
+    (own,) = api.items("/api/v1/findings", expected=True)
+    assert own["resource"]["name"] == "system:masters"
+    detail = api.get(f"/api/v1/findings/{own['id']}").json()
+    assert detail["expected"].startswith("Kubernetes' own ClusterRoleBinding cluster-admin, unchanged")
+
+
+def test_a_scan_counts_what_is_expected_by_itself(api: Api) -> None:
+    """Its summary says how many failures are as they should be."""
+    id_ = scan(api.engine, *_administrators("Group system:masters"), policies=[EVERYTHING])
+    summary = api.get(f"/api/v1/scans/{id_}").json()["summary"]
+    assert (summary["failed"], summary["expected"], summary["opened"]) == (0, 1, 0)

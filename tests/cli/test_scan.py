@@ -8,7 +8,7 @@ import msgspec
 import pytest
 
 from scanner.model.policy import Severity
-from tests.cli.running import EXAMPLE, plimsoll
+from tests.cli.running import EXAMPLE, REPOSITORY, plimsoll
 
 HOSTILE = """\
 apiVersion: v1
@@ -134,3 +134,13 @@ def test_nothing_of_the_service_is_imported_for_a_scan(tmp_path: Path) -> None:
     )
     ended = subprocess.run([sys.executable, "-c", program], capture_output=True, check=True, text=True)
     assert ended.stderr.splitlines()[-1] == "[]"
+
+
+def test_expected_failures_fail_no_build() -> None:
+    """Kubernetes' own cluster administrators are in the report, and neither counted nor fatal."""
+    own = REPOSITORY / "policies" / "rbac" / "cluster-admin-bound" / "pass.yaml"
+    chosen = ("scan", "--manifests", own, "--policies", "rbac/cluster-admin-bound", "--fail-on", "low")
+    ended = plimsoll(*chosen, "-o", "json")
+    assert (ended.status, ended.json["summary"]["failed"], ended.json["summary"]["expected"]) == (0, 0, 1)
+    assert "Group system:masters" in plimsoll(*chosen, "--show-expected").out
+    assert "Group system:masters" not in plimsoll(*chosen).out

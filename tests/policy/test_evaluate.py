@@ -2,6 +2,7 @@
 
 import random
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
@@ -12,7 +13,7 @@ from hypothesis import strategies as st
 from scanner.model.answer import Answer
 from scanner.model.coverage import Read, ReadState
 from scanner.model.finding import Evaluation, Fact, Outcome
-from scanner.model.policy import Policy, PolicyId
+from scanner.model.policy import Policy, PolicyId, Severity
 from scanner.model.refs import GroupKind, ObjectRef
 from scanner.model.resources import RESOURCES
 from scanner.model.snapshot import Snapshot
@@ -238,6 +239,47 @@ def test_two_answers_about_one_thing_are_one_finding(monkeypatch: pytest.MonkeyP
 
     (finding,) = asked(monkeypatch, answers).findings
     assert finding.evidence == (Fact(path="a"), Fact(path="b"))
+
+
+@pytest.mark.parametrize(
+    ("answered", "severity"),
+    [(None, "medium"), (Severity.CRITICAL, "high"), (Severity.LOW, "low")],
+)
+def test_a_milder_answer_is_one_step_less_severe(
+    monkeypatch: pytest.MonkeyPatch, answered: Severity | None, severity: str
+) -> None:
+    """Than the policy, which is of high severity, or than the answer says; the lowest stays."""
+
+    def answers(found: Snapshot, *, now: datetime, limit: int) -> Iterator[Answer]:
+        for answer in each_fails(found, now=now, limit=limit):
+            yield replace(answer, severity=answered, is_milder=True)
+
+    (finding,) = asked(monkeypatch, answers, workload("cart")).findings
+    assert finding.severity == severity
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "found"),
+    [
+        (("fail", ""), ("fail", "own"), ("fail", "")),
+        (("fail", "own"), ("fail", "theirs"), ("fail", "own; theirs")),
+        (("fail", "own"), ("unknown", ""), ("unknown", "")),
+        (("fail", "own"), ("pass", ""), ("fail", "own")),
+    ],
+)
+def test_of_two_answers_what_is_expected_hides_nothing(
+    monkeypatch: pytest.MonkeyPatch, one: tuple[str, str], other: tuple[str, str], found: tuple[str, str]
+) -> None:
+    """A failure that stands out wins, then what could not be judged."""
+
+    def answers(seen: Snapshot, *, now: datetime, limit: int) -> Iterator[Answer]:  # noqa: ARG001 - a question's shape
+        (cart,) = seen.of("apps", "Deployment")
+        for outcome, expected in (one, other):
+            missing = ("list pods",) if outcome == "unknown" else ()
+            yield Answer(resource=cart.ref, outcome=Outcome(outcome), message="m", expected=expected, missing=missing)
+
+    (finding,) = asked(monkeypatch, answers, workload("cart")).findings
+    assert (str(finding.outcome), finding.expected) == found
 
 
 def without(hidden: str, *objects: Mapping[str, Any], namespace: str = "") -> Snapshot:

@@ -8,18 +8,20 @@ import msgspec
 import pytest
 from sqlalchemy import Engine, select
 
+from scanner.analysis.rbac.bootstrap import LABEL
 from scanner.errors import ScannerError, ScanRunningError, ScanStoppedError, UnreachableError
 from scanner.model.coverage import ReadState
 from scanner.model.news import Announcement, Transition
-from scanner.model.policy import Severity
+from scanner.model.policy import PolicyId, Severity
 from scanner.model.snapshot import Snapshot, SourceKind
+from scanner.policy.load import builtin_policies_root, load_policy
 from scanner.posture.news import Subscription
 from scanner.service import scan as module
 from scanner.service.scan import Progress, run_scan, start_scan
 from scanner.store.database import writing
 from scanner.store.scans import LEASE, fail_abandoned_scans, finish_scan
 from scanner.store.tables import DELIVERIES
-from tests.builders import cel_policy, snapshot
+from tests.builders import binding, cel_policy, cluster_role, rule, snapshot
 from tests.service.worlds import (
     CLUSTER,
     POLICIES,
@@ -34,6 +36,7 @@ from tests.service.worlds import (
 
 BEFORE, AFTER = before_and_after()
 EMPTY = snapshot()
+ADMINISTRATORS = PolicyId("rbac/cluster-admin-bound")
 
 
 def findings(engine: Engine) -> list[tuple[str, ...]]:
@@ -229,6 +232,21 @@ def test_unknown_outcomes_are_not_told(engine: Engine) -> None:
     scan(engine, BEFORE)
     scan(engine, snapshot(coverage=coverage(deployments=ReadState.FORBIDDEN)), hour=1)
     assert len(told(engine)) == 1
+
+
+def test_expected_failures_are_not_told(engine: Engine) -> None:
+    """They are no news when they appear; what stands out is, and so is that it was put back."""
+    policy = load_policy(builtin_policies_root() / "rbac" / "cluster-admin-bound" / "policy.yaml", ADMINISTRATORS)
+    labels = dict([LABEL])
+    role = cluster_role("cluster-admin", rule("*", "*", group="*"), rule("*", urls="*"), labels=labels)
+    bound = binding("ClusterRole cluster-admin", "Group system:masters", name="cluster-admin")
+    own = snapshot(role, bound | {"metadata": bound["metadata"] | {"labels": labels}})
+    told = [
+        scan(engine, seen, hour=hour, policies=[policy]).summary["announcements"]
+        for hour, seen in enumerate((snapshot(), own, snapshot(role, bound), own))
+    ]
+    events = rows(engine, "SELECT transition FROM finding_events ORDER BY id")
+    assert (told, events) == ([1, 0, 1, 1], [("opened",), ("resolved",)])
 
 
 def test_news_of_a_partial_scan_say_so(engine: Engine) -> None:
