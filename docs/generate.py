@@ -23,6 +23,7 @@ from scanner.settings import PREFIX, SECRETS, Settings, SlackDestination, Webhoo
 from scanner.store.database import open_database
 from scanner.telemetry import Metrics, metric_name
 from scanner.version import VERSION
+from tests.conformance.primitives.table import page as rbac_primitives
 
 ROOT = Path(__file__).parents[1]
 
@@ -158,6 +159,7 @@ PAGES: Mapping[str, Callable[[], str]] = {
     "docs/reference/metrics.md": metrics,
     "docs/reference/openapi.json": openapi,
     "docs/reference/policies.md": policies,
+    "docs/conformance/rbac-primitives.md": rbac_primitives,
     "docs/images/scan.svg": scan_picture,
     "deploy/cluster-role.yaml": cluster_role,
     "deploy/admission/policies.yaml": admission,

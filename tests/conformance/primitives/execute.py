@@ -44,7 +44,10 @@ class Gain(enum.StrEnum):
 
     CLUSTER_ADMIN = "cluster-admin"
     NODE = "a node"
+    SECRETS_EVERYWHERE = "all Secrets of the cluster"
     NAMESPACE = "a namespace with its Secrets"
+    TRAFFIC = "traffic of others"
+    SECRETS = "all Secrets of a namespace"
     IDENTITY = "one identity"
     DENIAL = "denial of service"
     READING = "reading"

@@ -79,13 +79,15 @@ def change(name: str, namespace: str) -> Step:
     return call("PATCH", f"/api/v1/namespaces/{namespace}/configmaps/{name}", body, dry_run=True)
 
 
-def system_config(name: str, namespace: str = "kube-system", rows: str = "29") -> Primitive:
+def system_config(
+    name: str, namespace: str = "kube-system", *, rows: str = "29", gains: Gain = Gain.TRAFFIC
+) -> Primitive:
     """Make the primitive of one ConfigMap that the cluster runs on."""
     return Primitive(
         rows=rows,
         name=f"patch configmaps {namespace}/{name}",
         policy="rbac/edit-system-config",
-        gains=Gain.CLUSTER_ADMIN if name == "extension-apiserver-authentication" else Gain.NODE,
+        gains=gains,
         severity=Severity.HIGH,
         given=(within(rule("patch", "configmaps", names=name), namespace=namespace),),
         world=(config_map(name, namespace),),
@@ -149,7 +151,7 @@ PRIMITIVES = (
             rows=rows,
             name=f"{verb} secrets",
             policy="rbac/read-secrets",
-            gains=Gain.NAMESPACE,
+            gains=Gain.SECRETS,
             severity=Severity.MEDIUM,
             given=(within(rule(verb, "secrets")),),
             world=(SECRET,),
@@ -172,7 +174,7 @@ PRIMITIVES = (
         rows="20-22",
         name="list secrets everywhere",
         policy="rbac/read-secrets",
-        gains=Gain.NAMESPACE,
+        gains=Gain.SECRETS_EVERYWHERE,
         severity=Severity.HIGH,
         given=(everywhere(rule("list", "secrets")),),
         world=(SECRET,),
@@ -245,7 +247,7 @@ PRIMITIVES = (
         rows="25",
         name="update secrets",
         policy="rbac/write-secrets",
-        gains=Gain.NAMESPACE,
+        gains=Gain.SECRETS,
         severity=Severity.MEDIUM,
         given=(within(rule("update", "secrets")),),
         world=(SECRET,),
@@ -259,7 +261,7 @@ PRIMITIVES = (
         rows="25",
         name="patch secrets everywhere",
         policy="rbac/write-secrets",
-        gains=Gain.CLUSTER_ADMIN,
+        gains=Gain.SECRETS_EVERYWHERE,
         severity=Severity.HIGH,
         given=(everywhere(rule("patch", "secrets")),),
         world=(SECRET,),
@@ -321,8 +323,8 @@ PRIMITIVES = (
     system_config("coredns", rows="28"),
     system_config("extension-apiserver-authentication"),
     system_config("kube-proxy"),
-    system_config("kubeadm-config"),
-    system_config("cluster-info", "kube-public"),
+    system_config("kubeadm-config", gains=Gain.NODE),
+    system_config("cluster-info", "kube-public", gains=Gain.NODE),
     Primitive(
         rows="30",
         name="get configmaps",
