@@ -3,7 +3,9 @@
 Two uses. Manifests don't hold them, yet mean them: a binding to `view` in a file is not dangling. And a grant that
 comes through them as they are is expected, while a rule or a subject that someone added stands out.
 
-`bootstrap.json` is what kube-apiserver v1.37.2 created; a test compares it with the real one.
+`bootstrap.json` is what kube-apiserver v1.37.2 created; a test compares it with the real one. `bootstrap_older.json` is
+what the same roles granted besides in v1.30 to v1.36; read from their
+plugin/pkg/auth/authorizer/rbac/bootstrappolicy/testdata.
 """
 
 import itertools
@@ -134,18 +136,21 @@ def is_unchanged(role: Role, server_version: str) -> bool:
     """Tell whether a role is Kubernetes' own and grants what it did when the API server made it.
 
     It must carry the bootstrap label. On the release that the data are of (and for files, which are of none) its rules
-    must grant exactly what that release's do. Other releases grant a little more or less by themselves: there they may
-    grant less, and what they grant beyond is taken for a change. A role of which this release knows nothing is none of
-    Kubernetes' own. Of an aggregated role the selectors count, and that the rules which the controller has gathered
-    hold nothing but what Kubernetes' own roles bring in.
+    must grant all that that release's do, on others they may grant less. Beyond that they may grant what an earlier
+    release gave them: an API server that is upgraded adds to its roles and takes nothing away. Any other right is a
+    change. A role of which these releases know nothing is none of Kubernetes' own. Of an aggregated role the selectors
+    count, and that the rules which the controller has gathered hold nothing but what Kubernetes' own roles bring in.
+
+    Source: k8s.io/kubernetes/pkg/registry/rbac/rest/storage_rbac.go, which reconciles without RemoveExtraPermissions.
     """
     key, value = LABEL
-    known = _own_roles().get((role.ref.kind, role.ref.namespace, role.ref.name))
+    name = (role.ref.kind, role.ref.namespace, role.ref.name)
+    known = _own_roles().get(name)
     if known is None or labels_of(role.meta).get(key) != value or role.aggregation != known.aggregation:
         return False
     rights, own = rights_of(role.rules), rights_of(known.rules)
-    is_exact = not known.aggregation and minor_of(server_version or RELEASE) == minor_of(RELEASE)
-    return rights == own if is_exact else rights <= own
+    has_all = known.aggregation or minor_of(server_version or RELEASE) != minor_of(RELEASE) or own <= rights
+    return bool(has_all) and rights <= own | _older_rights().get(name, frozenset())
 
 
 def own_rules_of(name: str) -> tuple[Rule, ...]:
@@ -159,6 +164,21 @@ def _own_roles() -> dict[tuple[str, str, str], Role]:
     """Map kind, namespace and name to each role as it is once aggregation has run."""
     cluster_roles = with_aggregated_rules({r.ref.name: r for r in bootstrap_roles() if r.ref.kind == "ClusterRole"})
     return {(r.ref.kind, r.ref.namespace, r.ref.name): r for r in (*bootstrap_roles(), *cluster_roles.values())}
+
+
+class _Older(msgspec.Struct, frozen=True):
+    kind: str
+    name: str
+    rules: tuple[Rule, ...]
+    namespace: str = ""
+
+
+@cache
+def _older_rights() -> dict[tuple[str, str, str], frozenset[_Right]]:
+    """Map kind, namespace and name of a role to what earlier releases gave it."""
+    text = files(__package__).joinpath("bootstrap_older.json").read_bytes()
+    older = msgspec.json.decode(text, type=tuple[_Older, ...])
+    return {(o.kind, o.namespace, o.name): rights_of(o.rules) for o in older}
 
 
 def has_default_subjects(binding: Binding) -> bool:

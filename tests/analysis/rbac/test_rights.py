@@ -212,6 +212,19 @@ def test_an_older_release_may_have_given_less(release: str, *, is_expected: bool
     assert bool(answer.expected) is is_expected
 
 
+@pytest.mark.parametrize("release", ["v1.31.3", "v1.37.2"])
+def test_what_an_older_release_gave_a_role_is_expected(release: str) -> None:
+    """An API server that was upgraded since left it there; it is no less than this release's, and no more."""
+    name = "system:controller:expand-controller"
+    known = next(r for r in bootstrap.bootstrap_roles() if r.ref.name == name)
+    rules = [*(msgspec.to_builtins(each) for each in known.rules), rule("get", "secrets")]
+    bound = binding(f"ClusterRole {name}", "ServiceAccount kube-system/expand-controller", name=name)
+    bound["metadata"]["labels"] = dict([bootstrap.LABEL])
+    own = [cluster_role(name, *rules, labels=dict([bootstrap.LABEL])), bound]
+    (answer,) = _answers(*own, asked=READ_SECRETS, server_version=release).values()
+    assert answer.expected
+
+
 EVERYTHING = cluster_role("owner", rule("*", "*", group="*"))
 OWNS = binding("ClusterRole owner", "User jane")
 
