@@ -30,6 +30,8 @@ RBAC_READS = tuple(
 SERVICE_ACCOUNT = GroupKind("", "ServiceAccount")
 #: Asked in the rules' own words: only a rule that says so grants the verb `*` on `*`.
 EVERYTHING = Request(verb="*", group="*", resource="*")
+#: Taste: as many chains as a person may check by hand.
+CHAINS_SHOWN = 50
 #: Taste: as many names as a person reads in one line.
 NAMES_SHOWN = 5
 
@@ -163,12 +165,17 @@ def _own_roles(snapshot: Snapshot) -> frozenset[RoleKey]:
 
 
 def evidence_of(chains: Iterable[Chain]) -> tuple[Fact, ...]:
-    """Show chains as facts: which binding names the subject, and which rule of its role grants; each once."""
+    """Show chains as facts: which binding names the subject, and which rule of its role grants; each once.
+
+    A subject may have thousands of bindings: the first chains are shown, and how many there are besides.
+    """
+    distinct = list({chain.sort_key: chain for chain in chains}.values())
     facts: dict[tuple[str, str], Fact] = {}
-    for chain in chains:
+    for chain in distinct[:CHAINS_SHOWN]:
         for fact in _facts_of(chain):
             facts.setdefault((str(fact.object), fact.path), fact)
-    return tuple(facts.values())
+    more = len(distinct) - CHAINS_SHOWN
+    return (*facts.values(), Fact(note=f"{more:,} more grants like these")) if more > 0 else tuple(facts.values())
 
 
 def _facts_of(chain: Chain) -> Iterator[Fact]:
