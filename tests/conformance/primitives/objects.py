@@ -10,6 +10,7 @@ from tests.conformance.primitives.execute import NS, Attacker, DeniedError, Step
 CORE = f"/api/v1/namespaces/{NS}"
 APPS = f"/apis/apps/v1/namespaces/{NS}"
 BATCH = f"/apis/batch/v1/namespaces/{NS}"
+DEFINITIONS = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions"
 #: A namespace besides, in which Pod Security is enforced.
 STRICT = f"{NS}-strict"
 STRICT_WORLD = (
@@ -57,6 +58,18 @@ def workload(kind: str, name: str, **pod_spec: Any) -> dict[str, Any]:
         return thing(kind, name, namespace=NS, spec={"selector": labels, "template": template})
     spec = {"selector": {"matchLabels": labels}, "template": template}
     return thing(kind, name, api="apps/v1", namespace=NS, spec=spec)
+
+
+def definition() -> dict[str, Any]:
+    """Make the definition of a kind in an API group of the test's own."""
+    version = {"name": "v1", "served": True, "storage": True, "schema": {"openAPIV3Schema": {"type": "object"}}}
+    spec = {
+        "group": f"{NS}.example.com",
+        "scope": "Namespaced",
+        "names": {"kind": "Thing", "plural": "things"},
+        "versions": [version],
+    }
+    return thing("CustomResourceDefinition", f"things.{NS}.example.com", api="apiextensions.k8s.io/v1", spec=spec)
 
 
 def reach(method: str, path: str, *, headers: Mapping[str, str] | None = None) -> Step:
