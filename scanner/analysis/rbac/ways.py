@@ -5,16 +5,16 @@ nothing unless the way lists one of them, or says that any will do.
 """
 
 import itertools
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import msgspec
 
 from scanner.analysis.rbac.aggregation import feeders
-from scanner.analysis.rbac.index import Chain, Index
+from scanner.analysis.rbac.index import Chain, Index, RoleKey
 from scanner.analysis.rbac.matching import ALL, rule_allows
 from scanner.analysis.rbac.releases import minor_of
-from scanner.analysis.rbac.requests import Request
+from scanner.analysis.rbac.requests import Request, implied_groups
 from scanner.model.rbac import RBAC_GROUP, Rule, Subject
 
 #: Ends a verb in a way that stands for all verbs with this start.
@@ -49,7 +49,7 @@ class Way(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     since: str = ""
     #: It stopped working with this minor release; where the release is not known, it counts.
     before: str = ""
-    #: It works only with releases whose version has this part (`-eks-`); where the release is not known, it counts.
+    #: It works only with releases whose version has this part (`-eks-`); where the release is not known, it does not.
     only_on: str = ""
 
     def requests(self) -> Iterator[Request]:
@@ -66,7 +66,7 @@ class Way(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     def works_in(self, server_version: str) -> bool:
         """Tell whether it works in a release of Kubernetes, named as `v1.37.2`."""
         if not server_version:
-            return True
+            return not self.only_on
         release = minor_of(server_version)
         is_too_old = self.since and release < minor_of(self.since)
         is_too_new = self.before and release >= minor_of(self.before)
@@ -169,39 +169,54 @@ def held_together(index: Index, ways: Sequence[Way]) -> Iterator[Sequence[Holds]
     one of them, where a last part says who is bound to the role of that name.
     """
     yield [holds_of(index, way) for way in ways]
-    meeting = [way for way in ways if way.same_name]
-    names = sorted({hold.request.name for way in meeting for _, hold in _named(index, way)})
-    for name, limited in itertools.product(names, meeting):
-        parts = [
-            holds_of(index, msgspec.structs.replace(way, names=(name,))) if way.same_name else holds_of(index, way)
-            for way in ways
-        ]
-        place = ways.index(limited)
-        parts[place] = _limited(parts[place])
-        yield [*parts, _bound_to_role(index, name, limited)]
+    meeting = [place for place, way in enumerate(ways) if way.same_name]
+    roles = _roles_by_name(index) if meeting else {}
+    for place in meeting:
+        kind = "ClusterRole" if next(ways[place].requests()).resource == "clusterroles" else "Role"
+        for name, limited in sorted(_by_name(_named(index, ways[place])).items()):
+            bound = _bound_to(index, roles.get((kind, name), ()))
+            if _may_meet(limited, bound):
+                parts = [
+                    holds_of(index, msgspec.structs.replace(way, names=(name,)) if way.same_name else way)
+                    for way in ways
+                ]
+                yield [*parts[:place], limited, *parts[place + 1 :], bound]
 
 
-def _limited(holds: Holds) -> Holds:
-    """Keep what is limited to a name."""
-    return {
-        subject: {
-            scope: kept for scope, some in by_scope.items() for kept in ([h for h in some if h.request.name],) if kept
-        }
-        for subject, by_scope in holds.items()
-    }
+def _by_name(found: Iterable[tuple[Subject, Hold]]) -> Mapping[str, Holds]:
+    """Sort what is limited to names by name."""
+    by_name: dict[str, dict[Subject, dict[str, list[Hold]]]] = {}
+    for subject, hold in found:
+        by_subject = by_name.setdefault(hold.request.name, {})
+        by_subject.setdefault(subject, {}).setdefault(hold.chain.namespace, []).append(hold)
+    return by_name
 
 
-def _bound_to_role(index: Index, name: str, way: Way) -> Holds:
-    """Find who is bound to a role of a name, of the kind that a way is about; the chain shows its first rule."""
-    resource = next(way.requests()).resource
-    kind = "ClusterRole" if resource == "clusterroles" else "Role"
-    found: dict[Subject, dict[str, list[Hold]]] = {}
-    for key, by_scope in index.by_role.items():
-        role = index.roles[key]
-        if (key[0], key[2]) == (kind, name) and role.rules:
-            for scope, bounds in by_scope.items():
-                for bound in bounds:
-                    chain = Chain(bound.binding, bound.subject_index, role, 0)
-                    hold = Hold(Request(verb="hold", group=RBAC_GROUP, resource=resource, name=name), chain)
-                    found.setdefault(bound.subject, {}).setdefault(scope, []).append(hold)
+def _roles_by_name(index: Index) -> Mapping[tuple[str, str], Sequence[RoleKey]]:
+    """Return the roles that are bound to anyone, by kind and name."""
+    found: dict[tuple[str, str], list[RoleKey]] = {}
+    for key in index.by_role:
+        found.setdefault((key[0], key[2]), []).append(key)
     return found
+
+
+def _bound_to(index: Index, keys: Iterable[RoleKey]) -> Holds:
+    """Find who is bound to one of some roles; the chain shows a role's first rule."""
+    found: dict[Subject, dict[str, list[Hold]]] = {}
+    for key in keys:
+        role = index.roles[key]
+        request = Request(verb="hold", group=RBAC_GROUP, resource=f"{key[0].lower()}s", name=key[2])
+        for scope, bounds in index.by_role[key].items() if role.rules else ():
+            for bound in bounds:
+                hold = Hold(request, Chain(bound.binding, bound.subject_index, role, 0))
+                found.setdefault(bound.subject, {}).setdefault(scope, []).append(hold)
+    return found
+
+
+def _may_meet(some: Holds, others: Holds) -> bool:
+    """Tell whether anyone can have a part of both, by itself or by a group that it is in."""
+    return any(
+        mine.keys() & {subject, *implied_groups(subject)}
+        for mine, theirs in ((some, others), (others, some))
+        for subject in theirs
+    )
