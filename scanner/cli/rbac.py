@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias
 
 from scanner.cli.clock import now
+from scanner.cli.rbac_fix import add_fix
 from scanner.cli.rbac_least_privilege import add_least_privilege
 from scanner.cli.sources import read_snapshot, register_source
 from scanner.cli.status import ExitStatus
@@ -44,6 +45,7 @@ def register(parser: argparse.ArgumentParser) -> None:
     _add_what_can(commands)
     _add_batch(commands)
     add_least_privilege(commands)
+    add_fix(commands)
 
 
 def _add_can(commands: _Commands) -> None:

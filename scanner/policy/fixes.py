@@ -14,13 +14,13 @@ import msgspec
 from scanner.analysis.rbac import fix
 from scanner.analysis.rbac.aggregation import feeders
 from scanner.analysis.rbac.authorizer import authorizer_of
-from scanner.analysis.rbac.changed import changed
+from scanner.analysis.rbac.changed import changed, object_name
 from scanner.analysis.rbac.edits import ObjectName, bindings_by_name, name_of
 from scanner.analysis.rbac.index import role_key_of, scope_of
 from scanner.analysis.rbac.requests import canonical_subject, implied_groups
 from scanner.analysis.rbac.subjects import RBAC_READS
 from scanner.analysis.rbac.ways import Holds, Way, held_together
-from scanner.model.change import Operation
+from scanner.model.change import Delete, Operation
 from scanner.model.finding import Finding, Outcome
 from scanner.model.objects import KubeObject
 from scanner.model.policy import Policy, PolicyId
@@ -134,9 +134,13 @@ def fixes_of(snapshot: Snapshot, policies: Iterable[Policy], findings: Iterable[
 def _finds(snapshot: Snapshot, policy: Policy, finding: Finding, now: dt.datetime) -> bool:
     """Tell whether a policy, asked about a snapshot, has this finding to tell."""
     return any(
-        one.stands_out and (name_of(one.resource), one.key) == (name_of(finding.resource), finding.key)
-        for one in evaluate(snapshot, [policy], now=now).findings
+        one.stands_out and _names(one) == _names(finding) for one in evaluate(snapshot, [policy], now=now).findings
     )
+
+
+def _names(finding: Finding) -> tuple[str, ObjectName, str]:
+    """Return what makes two findings the same."""
+    return (finding.policy, name_of(finding.resource), finding.key)
 
 
 def _part(snapshot: Snapshot, finding: Finding) -> Snapshot:
@@ -180,3 +184,48 @@ def _aggregating(snapshot: Snapshot) -> frozenset[ObjectName]:
     roles = authorizer_of(snapshot).index.roles
     aggregating = {role.ref.name for role in roles.values() if role.aggregation}
     return frozenset((GroupKind(RBAC_GROUP, "ClusterRole"), "", name) for name in {*feeders(roles), *aggregating})
+
+
+@dataclass(frozen=True, slots=True)
+class Repair:
+    """What ends several findings, one after the other."""
+
+    #: Each with its own fix, made for a cluster in which those before were carried out.
+    steps: tuple[tuple[Finding, Fix], ...]
+    #: The snapshot as it is, and with all of them carried out.
+    before: Snapshot
+    after: Snapshot
+    #: What they touch, in the order in which it is touched first.
+    touched: tuple[ObjectName, ...]
+
+
+def repair_of(
+    snapshot: Snapshot, policies: Iterable[Policy], findings: Sequence[Finding], *, now: dt.datetime
+) -> Repair:
+    """Return what ends all of these findings together: two fixes may change one role, and one may end two findings.
+
+    A finding that another's fix has ended already needs nothing more.
+    """
+    by_id = {policy.id: policy for policy in policies}
+    fixes, touched = fixes_of(snapshot, by_id.values(), findings, now=now), dict[ObjectName, None]()
+    steps: list[tuple[Finding, Fix]] = []
+    for finding in findings:
+        found: Finding | None = finding
+        if touched and finding.stands_out and finding.policy.startswith(AREA):
+            again = evaluate(fixes.snapshot, [by_id[finding.policy]], now=now).findings
+            found = next((one for one in again if one.stands_out and _names(one) == _names(finding)), None)
+            fixes = fixes_of(fixes.snapshot, by_id.values(), again, now=now)
+        fix_ = fixes.of(found) if found else Fix()
+        operations = tuple(_after(operation, touched) for operation in fix_.operations)
+        steps.append((finding, replace(fix_, operations=operations)))
+        touched |= dict.fromkeys(name_of(object_name(operation)) for operation in operations)
+        if operations:
+            fixes = fixes_of(changed(fixes.snapshot, operations), by_id.values(), findings, now=now)
+    return Repair(tuple(steps), snapshot, fixes.snapshot, tuple(touched))
+
+
+def _after(operation: Operation, touched: Container[ObjectName]) -> Operation:
+    """Don't ask for the version that was seen where an operation before has made another of it."""
+    if isinstance(operation, Delete) and name_of(operation.resource) in touched:
+        return msgspec.structs.replace(operation, resource_version="")
+    return operation

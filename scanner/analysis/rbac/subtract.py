@@ -92,8 +92,15 @@ def _minus(words: dict[_Words, None], taken: Iterable[_Lists]) -> list[_Words]:
     return [combination for combination in words if combination not in gone]
 
 
-def _boxes(words: Iterable[_Words], depth: int) -> Iterator[_Lists]:
-    """Write combinations as few products: words that go with the same others share one."""
+def _boxes(words: Sequence[_Words], depth: int) -> list[_Lists]:
+    """Write combinations as few products: verbs that go with the same resources share one, or the other way round."""
+    by_verbs = list(_factored(words, depth))
+    by_resources = [(box[-1], *box[:-1]) for box in _factored([(*w[1:], w[0]) for w in words], depth)]
+    return min(by_verbs, by_resources, key=len)
+
+
+def _factored(words: Iterable[_Words], depth: int) -> Iterator[_Lists]:
+    """Write combinations as products: first words that are followed by the same share one."""
     if depth == 0:
         yield ()
         return
@@ -104,5 +111,5 @@ def _boxes(words: Iterable[_Words], depth: int) -> Iterator[_Lists]:
     for first, rests in tails.items():
         by_tail.setdefault(tuple(rests), []).append(first)
     for common, firsts in by_tail.items():
-        for box in _boxes(common, depth - 1):
+        for box in _factored(common, depth - 1):
             yield (tuple(firsts), *box)
