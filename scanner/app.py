@@ -27,8 +27,9 @@ from sqlalchemy import Engine
 
 from scanner import schedule
 from scanner.api.application import create_app
-from scanner.api.dependencies import Services
+from scanner.api.dependencies import AuditWebhook, Services
 from scanner.api.middleware import Limits, allowed_hosts
+from scanner.api.routes import audit
 from scanner.errors import PolicyError, SettingsError, StoreError
 from scanner.model.policy import Policy, Severity
 from scanner.notify.http import Sender
@@ -91,11 +92,12 @@ def built(settings: Settings) -> Iterator[Service]:
     """Make everything that the settings ask for; nothing runs yet. Pools are closed at the end."""
     metrics, draining = Metrics(VERSION), threading.Event()
     policies = policies_of(settings)
+    source = source_of(settings, metrics)
     with _database(settings) as engine, _delivery_jobs(settings, engine, metrics, draining) as jobs:
         runner = ScanRunner(
             ScanSetup(
                 engine=engine,
-                source=source_of(settings, metrics),
+                source=source,
                 policies=policies,
                 subscriptions=subscriptions_of(settings),
                 clock=_now,
@@ -111,11 +113,13 @@ def built(settings: Settings) -> Iterator[Service]:
             is_draining=draining.is_set,
             clock=_now,
             metrics=metrics,
+            audit=AuditWebhook(token=settings.audit_token, cluster=source.cluster) if settings.audit_token else None,
         )
         limits = Limits(
             hosts=allowed_hosts(settings.listen_host, settings.public_url, settings.allowed_hosts),
             concurrency=settings.api_max_concurrency,
             body_bytes=settings.api_max_body_bytes,
+            larger_bodies={audit.PATH: settings.audit_max_body_bytes},
         )
         yield Service(
             settings=settings,

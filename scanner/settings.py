@@ -228,6 +228,17 @@ class Settings(BaseSettings):
     api_max_concurrency: Annotated[
         int, Field(ge=1, description="Requests answered at a time; more are refused with 503, health checks never.")
     ] = 64
+    audit_token: Annotated[
+        SecretStr | None,
+        Field(
+            min_length=16,
+            description="Bearer token of the API server's audit webhook, which posts to `/api/v1/audit`; if unset, "
+            "nobody may post there.",
+        ),
+    ] = None
+    audit_max_body_bytes: Annotated[
+        int, Field(ge=0, description="Larger posts of the audit webhook are refused with 413.")
+    ] = 16 * 1024 * 1024
     shutdown_grace: Annotated[
         Duration,
         Field(ge=dt.timedelta(0), description="After SIGTERM, a running scan and open requests may take this long."),
@@ -319,7 +330,9 @@ def is_loopback(host: str) -> bool:
 
 
 #: Names of the fields that hold a secret, in the settings and in destinations; each also exists with `_file`.
-SECRETS = frozenset({"database_url", "webhook_url", "webhook_secret", "slack_webhook_url", "url", "secret"})
+SECRETS = frozenset(
+    {"audit_token", "database_url", "webhook_url", "webhook_secret", "slack_webhook_url", "url", "secret"}
+)
 
 
 def load_settings(**overrides: Any) -> Settings:

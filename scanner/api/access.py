@@ -130,7 +130,7 @@ def decision_out(decision: Decision, groups: Iterable[str], grants: Grants) -> D
 def holder_out(holder: Holder) -> HolderOut:
     """Show a subject that may do something."""
     return HolderOut(
-        subject=_subject(holder.subject),
+        subject=subject_out(holder.subject),
         chains=[chain_out(chain) for chain in holder.chains[:LISTED_CHAINS]],
         chain_count=len(holder.chains),
     )
@@ -140,19 +140,21 @@ def chain_out(chain: Chain) -> ChainOut:
     """Show a chain."""
     return ChainOut(
         namespace=chain.namespace,
-        binding=_ref(chain.binding.ref),
+        binding=ref_out(chain.binding.ref),
         subject_index=chain.subject_index,
-        role=_ref(chain.role.ref),
+        role=ref_out(chain.role.ref),
         rule_index=chain.rule_index,
         rule=_rule(chain.rule),
     )
 
 
-def _subject(subject: Subject) -> SubjectOut:
+def subject_out(subject: Subject) -> SubjectOut:
+    """Show a subject."""
     return SubjectOut(kind=subject.kind, namespace=subject.namespace, name=subject.name)
 
 
-def _ref(ref: ObjectRef) -> ObjectRefOut:
+def ref_out(ref: ObjectRef) -> ObjectRefOut:
+    """Show the name of an object."""
     return ObjectRefOut(api_version=ref.api_version, kind=ref.kind, namespace=ref.namespace, name=ref.name, uid=ref.uid)
 
 

@@ -12,7 +12,7 @@ from scanner.api import problems
 from scanner.api.dependencies import Services
 from scanner.api.middleware import Conditional, Limits, Shell
 from scanner.api.problems import Problem, ProblemDetail, ProblemError, problem_of_status, problem_response
-from scanner.api.routes import findings, health, home, policies, rbac, resources, scans, summary
+from scanner.api.routes import audit, findings, health, home, policies, rbac, rbac_usage, resources, scans, summary
 from scanner.errors import ClusterError, ScannerError, ScanRunningError, ScanStoppedError, StoreError
 from scanner.telemetry import log
 
@@ -44,7 +44,7 @@ def create_app(services: Services, limits: Limits, *, version: str) -> FastAPI:
         exception_handlers=dict(_handlers()),
     )
     app.state.services = services
-    for module in (scans, findings, resources, policies, summary, rbac, health, home):
+    for module in (scans, findings, resources, policies, summary, rbac, rbac_usage, audit, health, home):
         app.include_router(module.router)
     app.add_middleware(Conditional)
     app.add_middleware(Shell, limits=limits, metrics=services.metrics)
@@ -66,6 +66,7 @@ def _described(app: FastAPI) -> Callable[[], dict[str, Any]]:
         for theirs in ("HTTPValidationError", "ValidationError"):
             schemas.pop(theirs, None)
         description["components"]["schemas"] = dict(sorted(schemas.items()))
+        description["components"]["securitySchemes"] = audit.SECURITY_SCHEMES
         return description
 
     return describe

@@ -6,12 +6,23 @@ from dataclasses import dataclass, field
 from typing import Annotated
 
 from fastapi import Depends, Request
+from pydantic import SecretStr
 from sqlalchemy import Engine
 
 from scanner.model.policy import Policy
+from scanner.model.refs import ClusterName
 from scanner.service.grants import LastGrants
 from scanner.store.scans import RunningScan
 from scanner.telemetry import Metrics
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AuditWebhook:
+    """Who may post audit events, and of which cluster they are."""
+
+    token: SecretStr
+    #: May have to ask the cluster for its name; raises ClusterError if it does not answer.
+    cluster: Callable[[], ClusterName]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -31,6 +42,8 @@ class Services:
     metrics: Metrics
     #: Who may do what, as of the last scan.
     grants: LastGrants = field(default_factory=LastGrants)
+    #: None if the API server's audit events are not taken.
+    audit: AuditWebhook | None = None
 
 
 def services(request: Request) -> Services:

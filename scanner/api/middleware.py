@@ -43,6 +43,12 @@ class Limits:
     concurrency: int = 64
     #: Largest body.
     body_bytes: int = 65536
+    #: Paths that may have larger ones; `{path: bytes}`.
+    larger_bodies: Mapping[str, int] = field(default_factory=dict)
+
+    def body_bytes_of(self, path: str) -> int:
+        """Return how large a body may be that is sent to a path."""
+        return self.larger_bodies.get(path, self.body_bytes)
 
 
 @dataclass(slots=True)
@@ -98,7 +104,7 @@ class Shell:
             await response(scope, receive, send)
             return
         try:
-            await self.app(scope, self._limited(receive), send)
+            await self.app(scope, _limited(receive, self.limits.body_bytes_of(scope["path"])), send)
         except Exception:  # the last resort: whatever a route did wrong ends as a problem and a log line
             _log.exception("request_failed", method=scope["method"], path=scope["path"])
             if exchange.status:
@@ -108,20 +114,6 @@ class Shell:
             )
             await response(scope, receive, send)
 
-    def _limited(self, receive: Receive) -> Receive:
-        """Return what ends the request once its body, which need not say its length, is too large."""
-        received = 0
-
-        async def receive_limited() -> Message:
-            nonlocal received
-            message = await receive()
-            received += len(message.get("body", b""))
-            if received > self.limits.body_bytes:
-                raise problems.ProblemError(problems.TOO_LARGE, f"a body may have {self.limits.body_bytes} bytes")
-            return message
-
-        return receive_limited
-
     def _refusal(self, scope: Scope) -> tuple[problems.ProblemType, str] | None:
         """Tell why a request is not even looked at, if it is not."""
         headers = Headers(scope=scope)
@@ -129,8 +121,9 @@ class Shell:
             return problems.OVERLOADED, "too many requests are being answered"
         if self.limits.hosts and host_name(headers.get("host", "")) not in self.limits.hosts:
             return problems.MISDIRECTED, "this service has no such host name"
-        if _content_length(headers) > self.limits.body_bytes:
-            return problems.TOO_LARGE, f"a body may have {self.limits.body_bytes} bytes"
+        most = self.limits.body_bytes_of(scope["path"])
+        if _content_length(headers) > most:
+            return problems.TOO_LARGE, f"a body may have {most} bytes"
         if scope["method"] not in _SAFE_METHODS and is_cross_site(headers):
             return problems.FORBIDDEN, "another site's page may not change anything here"
         return None
@@ -154,6 +147,21 @@ class Shell:
 
 
 _log = log(__name__)
+
+
+def _limited(receive: Receive, most: int) -> Receive:
+    """Return what ends the request once its body, which need not say its length, is too large."""
+    received = 0
+
+    async def receive_limited() -> Message:
+        nonlocal received
+        message = await receive()
+        received += len(message.get("body", b""))
+        if received > most:
+            raise problems.ProblemError(problems.TOO_LARGE, f"a body may have {most} bytes")
+        return message
+
+    return receive_limited
 
 
 def _content_length(headers: Headers) -> int:

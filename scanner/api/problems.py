@@ -39,6 +39,12 @@ FORBIDDEN = ProblemType(
     "A page of another site asked a browser to change something here. Send the request from the service's own address, "
     "or without a browser.",
 )
+WRONG_TOKEN = ProblemType(
+    "wrong-token",
+    403,
+    "Wrong token",
+    "The audit webhook has to send the setting `audit_token` as its bearer token.",
+)
 NOT_FOUND = ProblemType(
     "not-found", 404, "Not found", "Nothing has this address or id. Ids of findings and scans come from the lists."
 )
@@ -62,7 +68,8 @@ TOO_LARGE = ProblemType(
     "content-too-large",
     413,
     "Content too large",
-    "The request's body is larger than the setting `api_max_body_bytes` allows.",
+    "The request's body is larger than the setting `api_max_body_bytes`, for audit events `audit_max_body_bytes`, "
+    "allows.",
 )
 MISDIRECTED = ProblemType(
     "misdirected",
@@ -113,6 +120,7 @@ PROBLEMS: Mapping[str, ProblemType] = {
     for problem in (
         BAD_REQUEST,
         FORBIDDEN,
+        WRONG_TOKEN,
         NOT_FOUND,
         METHOD_NOT_ALLOWED,
         SCAN_RUNNING,

@@ -130,7 +130,9 @@ def api_over(engine: Engine, limits: Limits | None = None) -> Api:
         clock=lambda: NOW + dt.timedelta(minutes=5),
         metrics=metrics,
     )
-    app = create_app(services, limits or Limits(body_bytes=1000), version="1.2.3")
+    app = create_app(
+        services, limits or Limits(body_bytes=1000, larger_bodies={"/api/v1/audit": 2**20}), version="1.2.3"
+    )
     return Api(app, engine, runner, shelf, metrics, draining)
 
 

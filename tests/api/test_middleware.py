@@ -12,7 +12,7 @@ from sqlalchemy import Engine
 from starlette.datastructures import Headers
 from starlette.types import Message
 
-from scanner.api.middleware import Limits, Shell, allowed_hosts, host_name, is_cross_site, is_known
+from scanner.api.middleware import Limits, _limited, allowed_hosts, host_name, is_cross_site, is_known
 from scanner.api.problems import ProblemError
 from scanner.telemetry import configure_logging
 from tests.api.conftest import Api, api_over, deployment, scan
@@ -47,13 +47,13 @@ def test_errors_have_no_tag(sqlite_api: Api) -> None:
     assert ("etag" in headers, headers["cache-control"]) == (False, "no-store")
 
 
-def test_body_of_unknown_length_is_limited(sqlite_api: Api) -> None:
+def test_body_of_unknown_length_is_limited() -> None:
     """Whoever reads a body that goes on and on is stopped at the limit."""
 
     async def endless() -> Message:
         return {"type": "http.request", "body": b"x" * 300, "more_body": True}
 
-    receive = Shell(sqlite_api.app, Limits(body_bytes=1000), sqlite_api.metrics)._limited(endless)
+    receive = _limited(endless, 1000)
 
     async def read() -> None:
         while True:

@@ -122,11 +122,23 @@ def proposals(
             members[subject].append(usage)
     return tuple(
         _proposal(snapshot, subject, own, members.get(subject, ()), with_names=with_names)
-        for subject, chains in sorted(chains_of(snapshot).items(), key=lambda item: subject_key(item[0]))
+        for subject, own in subjects_with_grants(snapshot).items()
         if subjects is None or subject in subjects
+    )
+
+
+def subjects_with_grants(snapshot: Snapshot) -> Mapping[Subject, tuple[Chain, ...]]:
+    """Map each subject that holds more than Kubernetes itself gives it to all that it holds beyond; sorted."""
+    return snapshot.derive(_subjects_with_grants)
+
+
+def _subjects_with_grants(snapshot: Snapshot) -> Mapping[Subject, tuple[Chain, ...]]:
+    return {
+        subject: own
+        for subject, chains in sorted(chains_of(snapshot).items(), key=lambda item: subject_key(item[0]))
         for own in (tuple(chain for chain in chains if not expectation(snapshot, [chain])),)
         if own
-    )
+    }
 
 
 def _proposal(

@@ -72,7 +72,7 @@ class WhatCanQuery(PageQuery):
 def can_identity(deps: Deps, query: Annotated[CanQuery, Query()]) -> DecisionOut:
     """Decide as the API server's RBAC authorizer would; a no that rests on something that was not read is unknown."""
     wanted, identity = _wanted(query), _identity(query)
-    grants = _grants(deps, query.cluster)
+    grants = grants_of(deps, query.cluster)
     return decision_out(can(grants.snapshot, identity, wanted), identity.groups, grants)
 
 
@@ -81,7 +81,7 @@ def who_can_do(request: Request, response: Response, deps: Deps, query: Annotate
     """List users, groups and service accounts that bindings let do it; `system:masters` is always among them."""
     after = decode_cursor(query, (str, str, str))
     wanted = _wanted(query)
-    grants = _grants(deps, query.cluster)
+    grants = grants_of(deps, query.cluster)
     found = who_can(grants.snapshot, wanted)
     holders = [h for h in found.holders if after is None or subject_key(h.subject) > after]
     items, following = holders[: query.limit], None
@@ -101,7 +101,7 @@ def what_can_do(request: Request, response: Response, deps: Deps, query: Annotat
     """List every rule that a binding gives a user or one of its groups, cluster-wide ones first."""
     after = decode_cursor(query, (str, str, str, int, int))
     identity = _identity(query)
-    grants = _grants(deps, query.cluster)
+    grants = grants_of(deps, query.cluster)
     rights = what_can(grants.snapshot, identity)
     chains = [chain for chain in rights.chains if after is None or chain.sort_key > after]
     items, following = chains[: query.limit], None
@@ -133,7 +133,7 @@ def _wanted(query: CanQuery | WhoCanQuery) -> Wanted:
         ) from error
 
 
-def _grants(deps: Services, cluster: str | None) -> Grants:
+def grants_of(deps: Services, cluster: str | None) -> Grants:
     """Return the grants of the cluster that is meant."""
     known = deps.grants.clusters(deps.engine)
     if not known:
