@@ -46,6 +46,7 @@ def run(arguments: argparse.Namespace) -> int:
     # What a scan builds has no cycles to speak of and lives to its end: looking for them costs a fifth of its time.
     gc.disable()
     from scanner.policy.evaluate import evaluate
+    from scanner.policy.fixes import fixes_of
     from scanner.policy.load import builtin_policies_root, load_policies
 
     policies = load_policies(
@@ -56,7 +57,8 @@ def run(arguments: argparse.Namespace) -> int:
         snapshot = read_snapshot(arguments, started, progress)
         evaluation = evaluate(snapshot, policies, now=started, all_outcomes=arguments.all_outcomes)
     if arguments.output == "json":
-        print(to_json(scan_report(snapshot, evaluation)))
+        fixes = fixes_of(snapshot, policies, evaluation.findings, now=started)
+        print(to_json(scan_report(snapshot, evaluation, lambda finding: fixes.of(finding).operations)))
     else:
         by_id = {policy.id: policy for policy in policies}
         summary = summarise(snapshot, evaluation)

@@ -2,11 +2,12 @@
 
 import datetime as dt
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import msgspec
 
+from scanner.model.change import Operation
 from scanner.model.coverage import Read, ReadState
 from scanner.model.finding import Evaluation, Fact, Finding, Outcome
 from scanner.model.policy import Severity
@@ -42,6 +43,8 @@ class ReportedResult(msgspec.Struct, frozen=True, rename="camel"):
     container: str | msgspec.UnsetType = msgspec.UNSET
     path: str | msgspec.UnsetType = msgspec.UNSET
     fix: str | msgspec.UnsetType = msgspec.UNSET
+    #: What to do to roles and bindings so that the finding ends, where such a change is known.
+    patch: tuple[Operation, ...] | msgspec.UnsetType = msgspec.UNSET
     #: For unknown outcomes: the reads that were missing.
     missing: tuple[str, ...] | msgspec.UnsetType = msgspec.UNSET
     #: For failures that are as they should be: why.
@@ -79,8 +82,13 @@ class ScanReport(msgspec.Struct, frozen=True, rename="camel"):
     results: tuple[ReportedResult, ...]
 
 
-def scan_report(snapshot: Snapshot, evaluation: Evaluation) -> ScanReport:
-    """Put a scan together for the reader; results keep the evaluation's order."""
+def scan_report(
+    snapshot: Snapshot, evaluation: Evaluation, patch_of: Callable[[Finding], tuple[Operation, ...]] = lambda _: ()
+) -> ScanReport:
+    """Put a scan together for the reader; results keep the evaluation's order.
+
+    `patch_of` makes a finding's patch, empty if there is none.
+    """
     return ScanReport(
         api_version="plimsoll.dev/v1",
         kind="ScanReport",
@@ -90,7 +98,7 @@ def scan_report(snapshot: Snapshot, evaluation: Evaluation) -> ScanReport:
         started_at=snapshot.taken_at,
         coverage=snapshot.coverage,
         summary=summarise(snapshot, evaluation),
-        results=tuple(_result(finding, snapshot.cluster) for finding in evaluation.findings),
+        results=tuple(_result(finding, snapshot.cluster, patch_of(finding)) for finding in evaluation.findings),
     )
 
 
@@ -126,7 +134,7 @@ def reported(ref: ObjectRef) -> ReportedResource:
     return ReportedResource(ref.api_version, ref.kind, ref.namespace, ref.name, ref.uid)
 
 
-def _result(finding: Finding, cluster: ClusterName) -> ReportedResult:
+def _result(finding: Finding, cluster: ClusterName, patch: tuple[Operation, ...]) -> ReportedResult:
     first = finding.evidence[0] if finding.evidence else Fact()
     return ReportedResult(
         id=finding.fingerprint(cluster),
@@ -141,6 +149,7 @@ def _result(finding: Finding, cluster: ClusterName) -> ReportedResult:
         container=first.container or msgspec.UNSET,
         path=first.path or msgspec.UNSET,
         fix=finding.fix or msgspec.UNSET,
+        patch=patch or msgspec.UNSET,
         missing=finding.missing or msgspec.UNSET,
         expected=finding.expected or msgspec.UNSET,
     )

@@ -7,10 +7,10 @@ from typing import Any, assert_never
 import msgspec
 
 from scanner.analysis.rbac.aggregation import sources_of, with_aggregated_rules
-from scanner.analysis.rbac.edits import served_rule
+from scanner.analysis.rbac.edits import served_rule, served_subject
 from scanner.model.change import Create, Delete, Operation, Patch, PatchStep
 from scanner.model.objects import KubeObject, ObjectMeta
-from scanner.model.rbac import RBAC_GROUP, Role
+from scanner.model.rbac import RBAC_GROUP, Role, Rule, Subject
 from scanner.model.refs import GroupKind, ObjectRef
 from scanner.model.snapshot import Snapshot, SourceKind
 
@@ -109,10 +109,14 @@ def _carry_out(step: PatchStep, place: Any, key: int | str) -> None:
 
 
 def _comparable(value: Any) -> Any:
-    """Read what files leave out as the API server does: empty lists and the apiGroup of subjects count for nothing."""
-    if isinstance(value, dict):
-        return {name: part for name, part in value.items() if part and not (name == "apiGroup" and "name" in value)}
-    return value
+    """Read a rule or a subject as the API server does: what files leave out is filled in, what nobody knows dropped."""
+    match value:
+        case {"verbs": _}:
+            return served_rule(msgspec.convert(value, Rule))
+        case {"kind": _, "name": _}:
+            return served_subject(msgspec.convert(value, Subject))
+        case _:
+            return value
 
 
 def _stale(snapshot: Snapshot, touched: Container[str]) -> frozenset[str]:
