@@ -25,6 +25,7 @@ from scanner.analysis.rbac.subjects import (
     gives_everything,
     judged_subjects,
     listed,
+    names_everything,
     not_failing,
     place_of,
     ref_of,
@@ -41,18 +42,21 @@ from scanner.model.snapshot import Snapshot
 CONTROL_NAMESPACE = "kube-system"
 
 
-def subjects_who_can(
+def subjects_who_can(  # noqa: PLR0913 - each argument is one key of a policy's `with`
     snapshot: Snapshot,
     *,
     now: dt.datetime,  # noqa: ARG001 - every question takes it
     any_of: Sequence[Mapping[str, Any]] = (),
     together: Sequence[Sequence[Mapping[str, Any]]] = (),
     in_namespace: str = "",
+    past_wildcards: bool = False,
 ) -> Iterator[Answer]:
     """Judge every subject: fail if it has one of these ways, or all ways of one of these lists in some place.
 
     `any_of` lists `Way`s that suffice alone; `together` lists lists of `Way`s that yield something only together.
     `in_namespace` is the severity where it holds in single namespaces alone, kube-system not among them.
+    With `past_wildcards`, rules on all resources of all groups are looked past, as roles that give everything are: the
+    policy about wildcards names them, and what yields little is not said of them once more.
     """
     wanted = msgspec.convert([[way] for way in any_of] + [list(ways) for ways in together], list[list[Way]])
     index = authorizer_of(snapshot).index
@@ -64,7 +68,7 @@ def subjects_who_can(
     ]
     narrow = Severity(in_namespace) if in_namespace else None
     is_cluster_scoped = all(way.cluster_scoped for ways in wanted for way in ways)
-    own = [[_without_everything(holds) for holds in ways] for ways in held]
+    own = [[_telling(holds, past_wildcards=past_wildcards) for holds in ways] for ways in held]
     for subject in judged_subjects(snapshot):
         satisfied = _joined(_satisfied(ways, subject) for ways in own)
         if not satisfied and any(_satisfied(ways, subject) for ways in held):
@@ -74,16 +78,23 @@ def subjects_who_can(
         yield _judged(snapshot, subject, satisfied, doubts, narrow)
 
 
-def _without_everything(found: Holds) -> Holds:
-    """Leave out what is held through roles that give everything, unless everything is what was asked for."""
+def _telling(found: Holds, *, past_wildcards: bool) -> Holds:
+    """Leave out what other policies say of a subject, unless everything is what was asked for."""
     return {
-        subject: {scope: kept for scope, holds in by_scope.items() for kept in (_telling(holds),) if kept}
+        subject: {
+            scope: kept
+            for scope, holds in by_scope.items()
+            for kept in ([h for h in holds if _is_told_here(h, past_wildcards=past_wildcards)],)
+            if kept
+        }
         for subject, by_scope in found.items()
     }
 
 
-def _telling(holds: Sequence[Hold]) -> Sequence[Hold]:
-    return [hold for hold in holds if hold.request == EVERYTHING or not gives_everything(hold.chain.role)]
+def _is_told_here(hold: Hold, *, past_wildcards: bool) -> bool:
+    if hold.request == EVERYTHING:
+        return True
+    return not (gives_everything(hold.chain.role) or (past_wildcards and names_everything(hold.chain.rule)))
 
 
 def _satisfied(held: Sequence[Holds], subject: Subject) -> Mapping[str, Sequence[Hold]]:

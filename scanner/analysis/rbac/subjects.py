@@ -15,11 +15,11 @@ from scanner.analysis.rbac.addons import addon_of
 from scanner.analysis.rbac.authorizer import authorizer_of, subject_key
 from scanner.analysis.rbac.bootstrap import has_default_subjects, is_expected, is_unchanged
 from scanner.analysis.rbac.index import Chain, RoleKey, role_key_of, scope_of
-from scanner.analysis.rbac.matching import rule_allows
+from scanner.analysis.rbac.matching import ALL, rule_allows
 from scanner.analysis.rbac.requests import Request, canonical_subject
 from scanner.model.answer import Answer
 from scanner.model.finding import Fact, Outcome
-from scanner.model.rbac import RBAC_GROUP, Role, Subject
+from scanner.model.rbac import RBAC_GROUP, Role, Rule, Subject
 from scanner.model.refs import GroupKind, ObjectRef
 from scanner.model.snapshot import Snapshot, SourceKind
 
@@ -123,6 +123,11 @@ def ref_of(snapshot: Snapshot, subject: Subject) -> ObjectRef:
 def gives_everything(role: Role) -> bool:
     """Tell whether a role grants every verb on every resource, whatever its name."""
     return any(rule_allows(rule, EVERYTHING) for rule in role.rules)
+
+
+def names_everything(rule: Rule) -> bool:
+    """Tell whether a rule is about all resources of all groups, whatever its verbs."""
+    return ALL in (rule.api_groups or ()) and ALL in (rule.resources or ()) and not rule.resource_names
 
 
 def expectation(snapshot: Snapshot, chains: Iterable[Chain]) -> str:

@@ -255,6 +255,27 @@ def test_two_grants_that_count_together_are_not_completed_by_everything() -> Non
     assert _answers(EVERYTHING, OWNS, PODS, binding("ClusterRole pods", "User jane"), asked=HALVES) == {}
 
 
+SWEEPER = cluster_role("sweeper", rule("delete get", "*", group="*"))
+SWEEPS = binding("ClusterRole sweeper", "User jane")
+DELETE_PODS: dict[str, Any] = {"any_of": [{"verbs": ["delete"], "resources": ["pods"]}]}
+
+
+def test_a_rule_on_all_resources_is_a_finding_of_each_right() -> None:
+    """What matters is said by the policy that it matters to."""
+    assert _failing(SWEEPER, SWEEPS, asked=DELETE_PODS) == ["User jane"]
+
+
+def test_a_rule_on_all_resources_is_none_of_what_yields_little() -> None:
+    """Such policies look past it; that about wildcards says it once."""
+    assert _answers(SWEEPER, SWEEPS, asked=DELETE_PODS | {"past_wildcards": True}) == {}
+
+
+def test_a_rule_on_all_resources_of_a_group_is_not_looked_past() -> None:
+    """It is about that group, and the policy about wildcards may say little of it."""
+    core = cluster_role("sweeper", rule("delete get", "*"))
+    assert _failing(core, SWEEPS, asked=DELETE_PODS | {"past_wildcards": True}) == ["User jane"]
+
+
 def test_a_role_outside_the_files_leaves_it_unknown() -> None:
     """A ClusterRole that the cluster may have already could hold the right."""
     bound = binding("ClusterRole elsewhere", "User jane")
