@@ -98,7 +98,7 @@ class Fixes:
         case = fix.Case(self.snapshot, subject, self._concerned_by(policy.id), purpose)
         match policy.ask:
             case "rbac.subjects_who_can":
-                return fix.without_ways(case, self._held_by(policy))
+                return fix.without_ways(case, self._held_by(policy), finding.evidence)
             case "rbac.subjects_with_wildcards":
                 return fix.without_wildcards_in(case, finding.evidence)
             case "rbac.anonymous_grants" | "rbac.authenticated_grants" | "rbac.default_accounts_with_rights":

@@ -91,21 +91,39 @@ def concerned_by(findings: Iterable[tuple[ObjectRef, Sequence[Fact]]]) -> Concer
     return found
 
 
-def without_ways(case: Case, held: Sequence[Sequence[Holds]]) -> Iterator[tuple[Operation, ...]]:
-    """Propose how to take ways from a subject: `held` lists what `held_together` found, for each list of ways."""
+def without_ways(
+    case: Case, held: Sequence[Sequence[Holds]], evidence: Sequence[Fact]
+) -> Iterator[tuple[Operation, ...]]:
+    """Propose how to take ways from a subject: `held` lists what `held_together` found, for each list of ways.
+
+    First by the rules that the evidence names alone; it leaves out what others make superfluous, so then by all.
+    """
+    named = {(str(fact.object), fact.path) for fact in evidence}
     lists = [parts for parts in (_parts(holds, case.subject) for holds in held) if parts]
-    depth = max(map(len, lists), default=0)
-    choices = [[parts[min(rank, len(parts) - 1)] for parts in lists] for rank in range(depth)]
-    choices.append([list(itertools.chain(*parts)) for parts in lists])
-    for chosen in choices:
-        cuts = _cuts(itertools.chain(*chosen))
+    shown = [[kept for part in parts if (kept := [h for h in part if _place(h.chain) in named])] for parts in lists]
+    for chosen in (*_choices(shown), *_choices(lists)):
+        cuts = _cuts(chosen)
         if all(gives_everything(cut.chain.role) for cut in cuts):
             # What a role for everything gives besides is no less.
             yield from _proposed(_taken_out, case, cuts)
         yield from _proposed(_narrowed, case, cuts)
-    everything = _cuts(itertools.chain(*choices[-1]))
+    everything = _cuts(hold for parts in lists for part in parts for hold in part)
     yield from _proposed(_narrowed, case, [Cut(cut.chain, ()) for cut in everything])
     yield from _proposed(_taken_out, case, everything)
+
+
+def _choices(lists: Sequence[Sequence[Sequence[Hold]]]) -> Iterator[list[Hold]]:
+    """Yield what to take: the best part of each list, the next best of each, …, all parts."""
+    depth = max(map(len, lists), default=0)
+    for rank in range(depth):
+        yield [hold for parts in lists if parts for hold in parts[min(rank, len(parts) - 1)]]
+    if depth > 1:
+        yield [hold for parts in lists for part in parts for hold in part]
+
+
+def _place(chain: Chain) -> tuple[str, str]:
+    """Name a rule as evidence does."""
+    return str(chain.role.ref), f"rules[{chain.rule_index}]"
 
 
 def without_wildcards_in(case: Case, evidence: Sequence[Fact]) -> Iterator[tuple[Operation, ...]]:
@@ -209,8 +227,7 @@ def _chains_in(case: Case, evidence: Sequence[Fact]) -> list[Chain]:
     return [
         chain
         for chain in chains_of(case.snapshot).get(case.subject, ())
-        if (str(chain.binding.ref), f"subjects[{chain.subject_index}]") in named
-        and (str(chain.role.ref), f"rules[{chain.rule_index}]") in named
+        if (str(chain.binding.ref), f"subjects[{chain.subject_index}]") in named and _place(chain) in named
     ]
 
 
