@@ -1,0 +1,81 @@
+"""`plimsoll pss`: judges every workload by a Pod Security Standard, as the admission plugin would its pods."""
+
+import argparse
+import gc
+import sys
+
+from scanner.analysis.pods.standards.versions import NEWEST, Level, Minor, minor_of
+from scanner.cli.clock import now
+from scanner.cli.sources import read_snapshot, register_source
+from scanner.cli.status import ExitStatus
+from scanner.cli.terminal import print_lines, progress_bar
+from scanner.export.report import gaps, to_json
+from scanner.model.resources import RESOURCES
+from scanner.model.snapshot import Snapshot
+from scanner.model.workload import TEMPLATE_PATHS
+
+_HOLDERS = tuple(resource for resource in RESOURCES if resource.group_kind in TEMPLATE_PATHS)
+
+
+def register(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments."""
+    parser.add_argument(
+        "--level", required=True, choices=[level.value for level in Level], help="the standard; restricted is stricter"
+    )
+    parser.add_argument(
+        "--version",
+        type=_minor,
+        default="latest",
+        metavar="vX.Y",
+        help=f"as Kubernetes of this version has it, v1.0 to v1.{NEWEST}; or latest, the default",
+    )
+    parser.add_argument("-o", "--output", choices=("table", "json"), default="table", help="how to print the verdicts")
+    register_source(parser)
+    parser.add_argument(
+        "-n",
+        "--namespace",
+        action="append",
+        default=[],
+        metavar="NS",
+        dest="namespaces",
+        help="only workloads of this namespace (repeatable)",
+    )
+    parser.set_defaults(run=run)
+
+
+def _minor(version: str) -> Minor:
+    """Read a version; one that is newer than what is known here may forbid more, so it is none."""
+    minor = minor_of(version)
+    if minor is None or minor > NEWEST:
+        raise argparse.ArgumentTypeError(f"{version!r} is not latest or one of v1.0 to v1.{NEWEST}")
+    return minor
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Read, judge, print. That something is forbidden is an answer like any other: it ends with status 0."""
+    # What this builds lives to its end: looking for cycles in it is time lost.
+    gc.disable()
+    from scanner.analysis.pods.standards.verdicts import verdicts
+    from scanner.export.standards import reported_verdict, verdict_lines
+
+    level, minor = Level(arguments.level), arguments.version
+    with progress_bar("Reading") as progress:
+        snapshot = read_snapshot(arguments, now(), progress, resources=_HOLDERS)
+    wanted = set(arguments.namespaces)
+    chosen = (w for w in snapshot.workloads if not wanted or w.ref.namespace in wanted)
+    judged = list(verdicts(chosen, level, minor))
+    if arguments.output == "json":
+        print(to_json([reported_verdict(verdict) for verdict in judged]))
+    else:
+        print_lines(verdict_lines(judged, f"{level} v1.{minor}"))
+    return _status(snapshot)
+
+
+def _status(snapshot: Snapshot) -> ExitStatus:
+    """Decide the exit status: incomplete where workloads, or who owns them, could not be read."""
+    others = {resource.name for resource in RESOURCES} - {resource.name for resource in _HOLDERS}
+    missing = sorted({read.missing for read in gaps(snapshot.coverage) if read.resource not in others})
+    if not missing:
+        return ExitStatus.DONE
+    print(f"plimsoll: the answer is incomplete: not read: {', '.join(missing[:5])}", file=sys.stderr)
+    return ExitStatus.INCOMPLETE
