@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from scanner.analysis.network import gateways, isolation, services
 from scanner.analysis.pods.debugging import debug_containers
-from scanner.analysis.rbac import grants, parameters
+from scanner.analysis.rbac import grants, log_links, parameters
 from scanner.analysis.rbac.dangling import dangling_bindings
 from scanner.analysis.rbac.identities import with_workloads
 from scanner.analysis.rbac.masters import masters_bound
@@ -48,6 +48,7 @@ QUESTIONS: Mapping[str, Question] = {
     "network.services_without_backend": Question(ask=services.services_without_backend, reads=services.SERVICE_READS),
     "network.workloads_without_isolation": Question(ask=isolation.workloads_without_isolation, reads=isolation.READS),
     "pods.debug_containers": Question(ask=debug_containers, reads=_WORKLOADS),
+    "rbac.accounts_that_read_node_files": _about_identities(log_links.accounts_that_read_node_files, *_WORKLOADS),
     "rbac.anonymous_grants": Question(ask=grants.anonymous_grants, reads=RBAC_READS),
     "rbac.authenticated_grants": Question(ask=grants.authenticated_grants, reads=RBAC_READS),
     "rbac.dangling_bindings": Question(ask=dangling_bindings, reads=(*RBAC_READS, SERVICE_ACCOUNT)),

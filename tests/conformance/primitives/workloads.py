@@ -1,7 +1,7 @@
 """Pods and what makes them: run, change, enter, read, place and stop them; and operators that do as they are told."""
 
 from scanner.model.policy import Severity
-from tests.builders import rule
+from tests.builders import container, rule
 from tests.conformance.primitives.execute import NS, Gain, Grant, NearMiss, Primitive, call, everywhere, may, within
 from tests.conformance.primitives.objects import APPS, BATCH, CORE, pod, reach, thing, workload
 
@@ -9,6 +9,11 @@ from tests.conformance.primitives.objects import APPS, BATCH, CORE, pod, reach, 
 POWERFUL = (thing("ServiceAccount", "powerful", namespace=NS), thing("Secret", "database", namespace=NS))
 RUN_AS = call("POST", f"{CORE}/pods", pod("taken", serviceAccountName="powerful"), dry_run=True)
 WEB = pod("web")
+LOG_WRITER = pod(
+    "web",
+    containers=[container(volumeMounts=[{"name": "logs", "mountPath": "/host/logs"}])],
+    volumes=[{"name": "logs", "hostPath": {"path": "/var/log"}}],
+)
 NODE = thing("Node", f"{NS}-node")
 NODES = "/api/v1/nodes"
 WEBSOCKET = {
@@ -271,6 +276,24 @@ PRIMITIVES = (
         near_misses=(
             NearMiss(why="list, which no log is read by", given=(within(rule("list watch", "pods pods/log")),)),
             NearMiss(why="another pod by its name", given=(within(rule("get", "pods/log", names="api")),)),
+        ),
+    ),
+    Primitive(
+        rows="42",
+        name="get pods/log with pods that write the node's logs",
+        policy="rbac/read-node-files",
+        gains=Gain.NODE,
+        severity=Severity.HIGH,
+        given=(within(rule("get", "pods/log")),),
+        attempt=(reach("GET", f"{CORE}/pods/web/log"),),
+        world=(LOG_WRITER,),
+        not_executable="the kubelet follows the link; up to it, the API server lets the request through",
+        near_misses=(
+            NearMiss(why="pods without their logs", given=(within(rule("get list watch", "pods")),)),
+            NearMiss(
+                why="logs of another namespace",
+                given=(within(rule("get", "pods/log"), namespace="default"),),
+            ),
         ),
     ),
     *(
