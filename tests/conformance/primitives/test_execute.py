@@ -8,6 +8,8 @@ from tests.conformance.primitives.execute import Case, all_primitives, cases_of,
 from tests.kube import Kube, kube
 from tests.services import ControlPlane
 
+#: How many ways to gain by RBAC are known.
+ROWS = 71
 CASES = cases_of(all_primitives())
 
 
@@ -29,3 +31,15 @@ def test_names_are_used_once() -> None:
     """Each row of the table can be told from the others."""
     names = [str(case) for case in CASES]
     assert len(names) == len(set(names))
+
+
+def test_no_row_is_left_out() -> None:
+    """Every row of the list of primitives has one at least."""
+    ranges = (part.partition("-") for p in all_primitives() for part in p.rows.split(","))
+    rows = {row for first, _, last in ranges for row in range(int(first), int(last or first) + 1)}
+    assert rows == set(range(1, ROWS + 1))
+
+
+def test_every_primitive_has_a_near_miss() -> None:
+    """None is shown by its positive alone."""
+    assert [str(p) for p in all_primitives() if not p.near_misses] == []
