@@ -24,12 +24,12 @@ from scanner.model.finding import Finding, Outcome
 from scanner.model.objects import KubeObject
 from scanner.model.policy import PolicyId
 from scanner.model.rbac import Subject
-from scanner.model.snapshot import Snapshot
+from scanner.model.snapshot import Snapshot, SourceKind
 from scanner.policy.evaluate import evaluate
 from scanner.policy.fixes import EXPECTED, NOT_JUDGED, Fixes, fixes_of
 from scanner.policy.load import load_policies
 from tests.analysis.rbac.worlds import random_world
-from tests.builders import NOW, snapshot
+from tests.builders import NOW, binding, snapshot
 from tests.kube import Kube, kube
 from tests.policies.fixtures import FOLDERS, ROOT, objects_of, snapshot_of
 from tests.services import ControlPlane
@@ -175,7 +175,24 @@ def test_the_api_server_takes_every_fix(control_plane: ControlPlane, file: Path)
 
     Roles and bindings of Kubernetes' own cannot have other names, so theirs is only tried as what it becomes.
     """
-    seen = snapshot(*_renamed(list(objects_of(file)), uuid.uuid4().hex[:8]))
+    _try(control_plane, list(objects_of(file)))
+
+
+@pytest.mark.control_plane
+@pytest.mark.parametrize("namespace", ["", "shop"])
+def test_the_api_server_takes_a_role_made_anew(control_plane: ControlPlane, namespace: str) -> None:
+    """Who is bound to `edit`, which nobody may narrow, gets a Role of the namespace, or a ClusterRole."""
+    bound = binding("ClusterRole edit", "User jane", "Group ops", namespace=namespace)
+    changes = _try(control_plane, [bound], source=SourceKind.MANIFESTS)
+    created = {object_name(o).kind for operations in changes for o in operations if isinstance(o, Create)}
+    assert created == ({"Role", "RoleBinding"} if namespace else {"ClusterRole", "ClusterRoleBinding"})
+
+
+def _try(
+    control_plane: ControlPlane, objects: list[dict[str, Any]], source: SourceKind = SourceKind.LIVE
+) -> list[tuple[Operation, ...]]:
+    """Create what fixes are about, try each as a dry run, and return them."""
+    seen = snapshot(*_renamed(objects, uuid.uuid4().hex[:8]), source=source)
     found = _judged(seen)
     fixes = _fixes(seen, found)
     changes = [fixes.of(found[key]).operations for key in sorted(_standing_out(found))]
@@ -192,6 +209,7 @@ def test_the_api_server_takes_every_fix(control_plane: ControlPlane, file: Path)
                 else:
                     answer = _tried(client, operation)
                 assert answer.is_success, (operation, answer.text)
+    return changes
 
 
 def _is_own(thing: KubeObject) -> bool:
