@@ -225,7 +225,35 @@ def _certificates(folder: Path) -> None:
 
 
 @contextlib.contextmanager
-def _control_plane(folder: Path) -> Iterator[ControlPlane]:
+def audited_control_plane(folder: Path, *, sink: str, ca_file: Path, token: str) -> Iterator[ControlPlane]:
+    """Run a control plane of one's own that posts audit events, of metadata alone, to an address with a token.
+
+    The address must be https: the API server sends no token over plain http.
+    """
+    folder.mkdir()
+    policy = {"apiVersion": "audit.k8s.io/v1", "kind": "Policy", "rules": [{"level": "Metadata"}]}
+    (folder / "policy.json").write_bytes(msgspec.json.encode(policy | {"omitStages": ["RequestReceived"]}))
+    webhook = {
+        "apiVersion": "v1",
+        "kind": "Config",
+        "current-context": "sink",
+        "clusters": [{"name": "sink", "cluster": {"server": sink, "certificate-authority": str(ca_file)}}],
+        "users": [{"name": "sink", "user": {"token": token}}],
+        "contexts": [{"name": "sink", "context": {"cluster": "sink", "user": "sink"}}],
+    }
+    (folder / "webhook.json").write_bytes(msgspec.json.encode(webhook))
+    with _control_plane(
+        folder / "control-plane",
+        f"--audit-policy-file={folder}/policy.json",
+        f"--audit-webhook-config-file={folder}/webhook.json",
+        "--audit-webhook-mode=batch",
+        "--audit-webhook-batch-max-wait=200ms",
+    ) as found:
+        yield found
+
+
+@contextlib.contextmanager
+def _control_plane(folder: Path, *flags: str) -> Iterator[ControlPlane]:
     programs = control_plane_programs()
     if programs is None:
         raise RuntimeError("no kube-apiserver and etcd: run `make control-plane`")
@@ -265,6 +293,7 @@ def _control_plane(folder: Path) -> Iterator[ControlPlane]:
             # Nothing runs controllers here, so no namespace would ever get its default service account.
             "--disable-admission-plugins=ServiceAccount",
             "--endpoint-reconciler-type=none",
+            *flags,
         ),
     ):
         if not _wait_until(lambda: _is_ready(found), START_TIMEOUT_SECONDS):
