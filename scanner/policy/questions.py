@@ -11,6 +11,7 @@ from scanner.analysis.pods.debugging import debug_containers
 from scanner.analysis.rbac import grants, log_links, parameters
 from scanner.analysis.rbac.dangling import dangling_bindings
 from scanner.analysis.rbac.identities import with_workloads
+from scanner.analysis.rbac.idle import idle_accounts
 from scanner.analysis.rbac.masters import masters_bound
 from scanner.analysis.rbac.rights import subjects_who_can
 from scanner.analysis.rbac.roles import feeders_of_sensitive_rights, unused_roles
@@ -54,6 +55,7 @@ QUESTIONS: Mapping[str, Question] = {
     "rbac.dangling_bindings": Question(ask=dangling_bindings, reads=(*RBAC_READS, SERVICE_ACCOUNT)),
     "rbac.default_accounts_with_rights": _about_identities(grants.default_accounts_with_rights, SERVICE_ACCOUNT),
     "rbac.feeders_of_sensitive_rights": Question(ask=feeders_of_sensitive_rights, reads=RBAC_READS),
+    "rbac.idle_accounts": Question(ask=idle_accounts, reads=(*RBAC_READS, SERVICE_ACCOUNT, *_WORKLOADS)),
     "rbac.masters_bound": Question(ask=masters_bound, reads=RBAC_READS),
     "rbac.subjects_who_can": _about_identities(subjects_who_can),
     "rbac.subjects_who_can_change_parameters": _about_identities(
