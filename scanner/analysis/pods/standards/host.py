@@ -55,11 +55,11 @@ def host_probes_and_lifecycle(pod: JudgedPod) -> Violation | None:
 
 
 def _asked_hosts(container: JudgedContainer) -> Iterator[Fact]:
-    lifecycle = container.fields.get("lifecycle") or {}
-    handlers = [(probe, container.fields.get(probe)) for probe in _PROBES]
-    handlers += [(f"lifecycle.{hook}", lifecycle.get(hook)) for hook in _HOOKS]
+    handlers = [(probe, container.fields[probe]) for probe in _PROBES if probe in container.fields]
+    if "lifecycle" in container.fields:
+        lifecycle = container.fields["lifecycle"]
+        handlers += [(f"lifecycle.{hook}", lifecycle[hook]) for hook in _HOOKS if hook in lifecycle]
     for path, handler in handlers:
         for way in ("httpGet", "tcpSocket"):
-            host = ((handler or {}).get(way) or {}).get("host")
-            if host:
-                yield container.fact(f"{path}.{way}.host", host)
+            if way in handler and handler[way].get("host"):
+                yield container.fact(f"{path}.{way}.host", handler[way]["host"])

@@ -92,7 +92,7 @@ def _joined(resource: ObjectRef, judged: Sequence[tuple[PodTemplate, _Violations
             check=check,
             reason=found[0][0].reason,
             detail="; ".join(dict.fromkeys(violation.detail for violation, _ in found)),
-            evidence=_distinct(fact for _, facts in found for fact in facts),
+            evidence=found[0][1] if len(found) == 1 else _distinct(fact for _, facts in found for fact in facts),
         )
         for check, found in by_check.items()
     }
