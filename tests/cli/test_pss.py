@@ -4,7 +4,10 @@ from pathlib import Path
 
 import pytest
 
+from tests.builders import container, pod, workload
 from tests.cli.running import EXAMPLE, plimsoll
+from tests.kube import kube
+from tests.services import ControlPlane
 
 BARE_POD = """\
 apiVersion: v1
@@ -101,3 +104,24 @@ def test_a_bad_level_or_version_is_one_clear_line(arguments: tuple[str, ...], co
     ended = plimsoll("pss", *arguments, "--manifests", EXAMPLE)
     assert (ended.status, ended.out, ended.err.count("\n")) == (2, "", 1)
     assert complaint in ended.err
+
+
+@pytest.mark.control_plane
+def test_a_live_namespace_is_judged_with_what_only_its_pods_have(control_plane: ControlPlane) -> None:
+    """A Deployment whose template is fine, and a bare Pod that somebody debugs with a container that is not."""
+    named = {"metadata": {"name": "pss-live"}}
+    bare = pod("bare", namespace="pss-live")
+    bare.pop("status")
+    fine = workload("fine", namespace="pss-live", labels={"app": "fine"})
+    fine["spec"]["selector"] = {"matchLabels": {"app": "fine"}}
+    with kube(control_plane) as server:
+        server.install([{"apiVersion": "v1", "kind": "Namespace", **named}, bare, fine])
+        path = f"{server.path(bare)}/bare"
+        running = server.client.get(path).json()
+        running["spec"]["ephemeralContainers"] = [container("debugger", securityContext={"privileged": True})]
+        assert server.client.put(f"{path}/ephemeralcontainers", json=running).is_success
+    asked = ("pss", "--level", "baseline", "-n", "pss-live", "-o", "json", "--kubeconfig", control_plane.kubeconfig)
+    ended = plimsoll(*asked)
+    found = {row["resource"]["name"]: [f["evidence"][0]["path"] for f in row["forbidden"]] for row in ended.json}
+    assert (ended.status, ended.err) == (0, "")
+    assert found == {"bare": ["spec.ephemeralContainers[0].securityContext.privileged"], "fine": []}
