@@ -11,6 +11,7 @@ from sqlalchemy import Engine
 
 from scanner.model.policy import Policy
 from scanner.model.refs import ClusterName
+from scanner.service.fixes import LastFixes
 from scanner.service.grants import LastGrants
 from scanner.store.scans import RunningScan
 from scanner.telemetry import Metrics
@@ -42,6 +43,8 @@ class Services:
     metrics: Metrics
     #: Who may do what, as of the last scan.
     grants: LastGrants = field(default_factory=LastGrants)
+    #: What ends findings about RBAC, as of the last scan.
+    fixes: LastFixes = field(default_factory=LastFixes)
     #: None if the API server's audit events are not taken.
     audit: AuditWebhook | None = None
 

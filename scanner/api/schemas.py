@@ -7,9 +7,11 @@ import datetime as dt
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Generic, Literal, TypeVar
 
+import msgspec
 from pydantic import BaseModel, ConfigDict, Field
 from pydantic.alias_generators import to_camel
 
+from scanner.model.change import Operation
 from scanner.model.coverage import ReadState
 from scanner.model.finding import Outcome
 from scanner.model.news import Transition
@@ -269,11 +271,18 @@ class FindingDetail(FindingOut):
         description="Text of a fix for this resource, where one is known.",
         examples=["Set securityContext.privileged to false."],
     )
+    patch: list[dict[str, Any]] = Field(
+        description="For an open finding about RBAC: the changes of roles and bindings that end it, in order; empty if "
+        "none is known. Each has an `action`: `create` with the whole `object`, `patch` with a JSON Patch of the "
+        "`resource`, or `delete`.",
+    )
     policy_text: PolicyDetail | None = Field(description="The policy; null if it is not loaded any more.")
     events: list[EventOut] = Field(description="Changes of its state, the oldest first.")
 
 
-def finding_detail(row: FindingRow, events: Iterable[FindingEventRow], policies: Mapping[str, Policy]) -> FindingDetail:
+def finding_detail(
+    row: FindingRow, events: Iterable[FindingEventRow], policies: Mapping[str, Policy], patch: Iterable[Operation]
+) -> FindingDetail:
     """Show one finding whole."""
     policy = policies.get(row.policy)
     return FindingDetail(
@@ -281,6 +290,7 @@ def finding_detail(row: FindingRow, events: Iterable[FindingEventRow], policies:
         evidence=[FactOut.model_validate(fact) for fact in row.evidence],
         missing=row.missing,
         fix=row.fix,
+        patch=[msgspec.to_builtins(operation) for operation in patch],
         policy_text=policy_detail(policy) if policy else None,
         events=[
             EventOut(transition=Transition(event.transition), at=event.at, scan=event.scan_id, actor=event.actor)

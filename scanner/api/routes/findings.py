@@ -7,15 +7,17 @@ from fastapi import APIRouter, Query, Request, Response
 from pydantic import Field
 
 from scanner.api import problems
-from scanner.api.dependencies import Deps
+from scanner.api.dependencies import Deps, Services
 from scanner.api.pagination import PageQuery, Text, decode_cursor, encode_cursor, next_link
 from scanner.api.problems import ProblemError, documented
 from scanner.api.schemas import FindingDetail, FindingOut, Page, finding_detail, finding_out
+from scanner.model.change import Operation
 from scanner.model.finding import Outcome
 from scanner.model.policy import Policy, Severity
 from scanner.posture.diff import State
 from scanner.store.database import reading
 from scanner.store.findings import FindingFilter, Position, get_finding, list_findings
+from scanner.store.tables import FindingRow
 
 router = APIRouter(prefix="/api/v1/findings", tags=["findings"])
 
@@ -116,4 +118,14 @@ def finding(deps: Deps, finding_id: Text) -> FindingDetail:
         found = get_finding(session, finding_id)
     if found is None:
         raise ProblemError(problems.NOT_FOUND, "there is no finding with this id")
-    return finding_detail(*found, deps.policies)
+    row, events = found
+    return finding_detail(row, events, deps.policies, _patch(deps, row))
+
+
+def _patch(deps: Services, row: FindingRow) -> tuple[Operation, ...]:
+    """Say what ends a finding about RBAC that is open."""
+    policy = deps.policies.get(row.policy)
+    if policy is None or row.area != "rbac" or not row.is_open or row.expected:
+        return ()
+    grants = deps.grants.of(deps.engine, row.cluster)
+    return deps.fixes.of(grants, policy, row.id) if grants else ()
