@@ -108,6 +108,7 @@ def store(engine: Engine, snapshot: Snapshot, evaluation: Evaluation, ran: list[
             snapshot=snapshot,
             evaluation=evaluation,
             judgements=judgements,
+            grants=b"",
             policies=ran,
             subscriptions=(),
             now=now,
