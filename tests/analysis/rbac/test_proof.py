@@ -13,7 +13,7 @@ from scanner.model.snapshot import Snapshot
 from scanner.policy.evaluate import evaluate
 from scanner.policy.load import builtin_policies_root, load_policies
 from tests.analysis.rbac.test_least_privilege import asked
-from tests.builders import NOW, binding, cluster_role, rule, snapshot
+from tests.builders import NOW, binding, cluster_role, rule, snapshot, workload
 
 CART = identity_of(user_of("shop", "cart"))
 POLICIES = load_policies(Path(str(builtin_policies_root())), only=("rbac/*",))
@@ -46,6 +46,7 @@ def test_findings_end_where_the_right_was_not_used(granted: dict[str, object], p
         {"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": "cart", "namespace": "shop"}},
         cluster_role("wide", granted),
         binding("ClusterRole wide", "ServiceAccount shop/cart"),
+        workload(serviceAccountName="cart"),
     )
     record = usages_of([Observed(identity=CART, request=asked("list shop pods"), is_allowed=True, at=NOW)])
     after = applied(seen, proposals(seen, record))
