@@ -6,7 +6,7 @@ on the same ports. Nothing here looks at pairs of workloads.
 """
 
 from collections import defaultdict
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -212,9 +212,13 @@ def _groups(
 ) -> dict[Flows, int]:
     """Join classes with the same flows. Addresses outside the cluster are nobody's to isolate."""
     known: dict[object, Flows] = {}
+    names: dict[tuple[tuple[int, bool], ...], frozenset[str]] = {}
     found: dict[Flows, int] = defaultdict(int)
     for number, (chosen, pod) in enumerate(zip(applied, grouping.classes, strict=True)):
-        key = (chosen, pod.ports if direction is Direction.INGRESS else (), pod.on_host_network)
+        if chosen not in names:
+            names[chosen] = _port_names((policies[n] for n, _ in chosen), direction)
+        ports = tuple(port for port in pod.ports if port[0] in names[chosen])
+        key = (chosen, ports, pod.on_host_network)
         if key not in known:
             known[key] = flows([(policies[n], is_sure) for n, is_sure in chosen], pod, direction, matcher)
         found[known[key]] |= 1 << number
@@ -222,3 +226,8 @@ def _groups(
     outside = (Flow(EVERY_PORT, matcher.pods, matcher.pods),)
     found[outside] |= matcher.outside
     return dict(found)
+
+
+def _port_names(policies: Iterable[ReadyPolicy], direction: Direction) -> frozenset[str]:
+    """Return the names of ports that rules of these policies look for in the pods that they are on."""
+    return frozenset(port.name for p in policies for rule in p.rules(direction) or () for port in rule.named)
