@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from scanner.analysis.network.addresses import AddressSpace
+from scanner.analysis.network.cilium_policies import CILIUM_POLICY_KINDS, cilium_policies
 from scanner.analysis.network.cluster_policies import CLUSTER_POLICY_KINDS, cluster_policies
 from scanner.analysis.network.matching import Matcher, node_spans, ones
 from scanner.analysis.network.network_policies import NETWORK_POLICY, network_policies
@@ -34,7 +35,12 @@ from scanner.model.selectors import LabelSelector
 from scanner.model.snapshot import Snapshot
 
 #: Every kind of policy that has a say.
-POLICY_KINDS: tuple[GroupKind, ...] = (NETWORK_POLICY, *CLUSTER_POLICY_KINDS, *PLUGIN_KINDS)
+POLICY_KINDS: tuple[GroupKind, ...] = (
+    NETWORK_POLICY,
+    *CLUSTER_POLICY_KINDS,
+    *CILIUM_POLICY_KINDS,
+    *PLUGIN_KINDS,
+)
 
 
 class Rectangle(NamedTuple):
@@ -157,6 +163,7 @@ def connectivity(snapshot: Snapshot, *, policy_only: bool = False) -> Connectivi
 def _policies(snapshot: Snapshot, *, policy_only: bool) -> Iterator[Policy]:
     yield from network_policies(snapshot, policy_only=policy_only)
     yield from cluster_policies(snapshot, policy_only=policy_only)
+    yield from cilium_policies(snapshot)
     yield from plugin_policies(snapshot)
     if not policy_only:
         yield from _unread_policies(snapshot)
@@ -165,7 +172,7 @@ def _policies(snapshot: Snapshot, *, policy_only: bool) -> Iterator[Policy]:
 def _unread_policies(snapshot: Snapshot) -> Iterator[Policy]:
     """Yield a policy that may do anything for each that may exist and could not be read."""
     everywhere = Pods(LabelSelector(), LabelSelector())
-    for kind in (*CLUSTER_POLICY_KINDS, *PLUGIN_KINDS):
+    for kind in (*CLUSTER_POLICY_KINDS, *CILIUM_POLICY_KINDS, *PLUGIN_KINDS):
         if kind.group != "projectcalico.org":
             yield from _unread(snapshot, kind, everywhere, Tier.PLUGIN_DENY)
     for namespace in snapshot.namespaces:

@@ -11,8 +11,6 @@ from scanner.model.selectors import LabelSelector
 from scanner.model.snapshot import Snapshot
 
 PLUGIN_KINDS: tuple[GroupKind, ...] = (
-    GroupKind("cilium.io", "CiliumNetworkPolicy"),
-    GroupKind("cilium.io", "CiliumClusterwideNetworkPolicy"),
     GroupKind("crd.projectcalico.org", "NetworkPolicy"),
     GroupKind("crd.projectcalico.org", "GlobalNetworkPolicy"),
     GroupKind("crd.antrea.io", "NetworkPolicy"),

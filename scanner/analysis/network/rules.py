@@ -139,6 +139,8 @@ class Rule:
     path: str
     #: The name that the policy gives it, if any.
     name: str = ""
+    #: Why it is not certain that the rule means these peers, empty if it is.
+    doubt: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -93,6 +93,10 @@ class _Maker:
 
     def _rule(self, rule: Rule, direction: Direction) -> ReadyRule:
         match = self._matcher.match(rule.peers)
+        doubts = self._matcher.doubts(rule.peers)
+        if rule.doubt:
+            match = Match(0, match.maybe)
+            doubts = (*doubts, Doubt(match.maybe, rule.doubt))
         ports = (EVERY_PORT,) if rule.ports is None else rule.ports
         pieces = [Piece(port, match) for port in ports if not isinstance(port, NamedPort)]
         named = tuple(port for port in ports if isinstance(port, NamedPort))
@@ -103,7 +107,7 @@ class _Maker:
             match=match,
             pieces=tuple(pieces),
             named=named if direction is Direction.INGRESS else (),
-            doubts=self._matcher.doubts(rule.peers),
+            doubts=doubts,
         )
 
     def _named(self, port: NamedPort, match: Match) -> list[Piece]:
