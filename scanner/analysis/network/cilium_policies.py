@@ -14,6 +14,7 @@ from typing import Any
 import msgspec
 
 from scanner.analysis.network.addresses import network_span, without
+from scanner.analysis.network.cilium import CILIUM_KINDS
 from scanner.analysis.network.ports import PROTOCOLS, port_span
 from scanner.analysis.network.rules import (
     Action,
@@ -33,14 +34,8 @@ from scanner.analysis.network.rules import (
 )
 from scanner.analysis.network.selectors import complaint
 from scanner.model.objects import KubeObject
-from scanner.model.refs import GroupKind
 from scanner.model.selectors import LabelSelector, Requirement
 from scanner.model.snapshot import Snapshot
-
-CILIUM_POLICY_KINDS = (
-    GroupKind("cilium.io", "CiliumNetworkPolicy"),
-    GroupKind("cilium.io", "CiliumClusterwideNetworkPolicy"),
-)
 
 _NAMESPACE = "io.kubernetes.pod.namespace"
 _NAMESPACE_LABEL = "io.cilium.k8s.namespace.labels."
@@ -71,7 +66,7 @@ class _Body(msgspec.Struct):
 
 def cilium_policies(snapshot: Snapshot) -> Iterator[Policy]:
     """Yield what each Cilium policy allows, and what it denies, as policies of their tiers."""
-    for kind in CILIUM_POLICY_KINDS:
+    for kind in CILIUM_KINDS:
         for o in snapshot.of(*kind):
             yield from _policies(o)
 

@@ -79,21 +79,31 @@ class _Table:
         coming = self._by_member(
             ((n, r.sources) for n, r in enumerate(self.rectangles) if r.sources & outside), within=outside
         )
+        known: dict[tuple[int, ...], tuple[tuple[str, str, str, str], ...]] = {}
         for ref, classes in self._workloads:
-            into = sum(1 << number for number in classes)
-            ends = {
-                number: tuple(n for n in numbers if self.rectangles[n].destinations & into)
-                for number, numbers in coming.items()
-            }
-            for text, protocol, ports, unknown in self._ranges(ends, classes, outward=False):
+            if classes not in known:
+                known[classes] = tuple(self._ranges(self._reaching(classes, coming), classes, outward=False))
+            for text, protocol, ports, unknown in known[classes]:
                 yield Row(text, workload_text(ref), protocol, ports, unknown)
+
+    def _reaching(self, classes: tuple[int, ...], coming: Mapping[int, _Rectangles]) -> Mapping[int, _Rectangles]:
+        """Return, of the rectangles from each range of addresses, those that reach some of these classes."""
+        into = sum(1 << number for number in classes)
+        return {
+            number: tuple(n for n in numbers if self.rectangles[n].destinations & into)
+            for number, numbers in coming.items()
+        }
 
     def from_workloads(self) -> Iterator[Row]:
         """Yield what each workload reaches: workloads, then addresses."""
         pods = self.found.matcher.pods
         going = self._by_member(((n, r.sources) for n, r in enumerate(self.rectangles)), within=pods)
         known: dict[tuple[int, ...], Mapping[int, _Rectangles]] = {}
+        namespace = ""
         for ref, classes in self._workloads:
+            if ref.namespace != namespace:
+                # Classes are mostly of one namespace; to keep the answers of all would take their square of memory.
+                namespace, known = ref.namespace, {}
             if classes not in known:
                 numbers = sorted({n for number in classes for n in going.get(number, ())})
                 known = {classes: self._by_member((n, self.rectangles[n].destinations) for n in numbers)}

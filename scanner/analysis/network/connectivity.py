@@ -11,10 +11,12 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from scanner.analysis.network.addresses import AddressSpace
-from scanner.analysis.network.cilium_policies import CILIUM_POLICY_KINDS, cilium_policies
+from scanner.analysis.network.cilium import CILIUM_KINDS
+from scanner.analysis.network.cilium_policies import cilium_policies
 from scanner.analysis.network.cluster_policies import CLUSTER_POLICY_KINDS, cluster_policies
+from scanner.analysis.network.isolation import NETWORK_POLICY
 from scanner.analysis.network.matching import Matcher, node_spans, ones
-from scanner.analysis.network.network_policies import NETWORK_POLICY, network_policies
+from scanner.analysis.network.network_policies import network_policies
 from scanner.analysis.network.plugin_policies import PLUGIN_KINDS, plugin_policies
 from scanner.analysis.network.pod_classes import Grouping, Vocabulary, group
 from scanner.analysis.network.ports import EVERY_PORT, Span
@@ -38,7 +40,7 @@ from scanner.model.snapshot import Snapshot
 POLICY_KINDS: tuple[GroupKind, ...] = (
     NETWORK_POLICY,
     *CLUSTER_POLICY_KINDS,
-    *CILIUM_POLICY_KINDS,
+    *CILIUM_KINDS,
     *PLUGIN_KINDS,
 )
 
@@ -172,7 +174,7 @@ def _policies(snapshot: Snapshot, *, policy_only: bool) -> Iterator[Policy]:
 def _unread_policies(snapshot: Snapshot) -> Iterator[Policy]:
     """Yield a policy that may do anything for each that may exist and could not be read."""
     everywhere = Pods(LabelSelector(), LabelSelector())
-    for kind in (*CLUSTER_POLICY_KINDS, *CILIUM_POLICY_KINDS, *PLUGIN_KINDS):
+    for kind in (*CLUSTER_POLICY_KINDS, *CILIUM_KINDS, *PLUGIN_KINDS):
         if kind.group != "projectcalico.org":
             yield from _unread(snapshot, kind, everywhere, Tier.PLUGIN_DENY)
     for namespace in snapshot.namespaces:

@@ -7,6 +7,7 @@ https://kubernetes.io/docs/concepts/services-networking/network-policies/.
 from collections.abc import Iterator
 
 from scanner.analysis.network.addresses import network_span, without
+from scanner.analysis.network.isolation import NETWORK_POLICY
 from scanner.analysis.network.ports import port_span
 from scanner.analysis.network.rules import (
     Action,
@@ -26,11 +27,8 @@ from scanner.analysis.network.rules import (
 from scanner.analysis.network.selectors import complaint
 from scanner.model.network import IPBlock, NetworkPolicyBody, NetworkPolicyPeer, NetworkPolicyPort
 from scanner.model.objects import KubeObject
-from scanner.model.refs import GroupKind
 from scanner.model.selectors import LabelSelector
 from scanner.model.snapshot import Snapshot
-
-NETWORK_POLICY = GroupKind("networking.k8s.io", "NetworkPolicy")
 
 
 def network_policies(snapshot: Snapshot, *, policy_only: bool) -> Iterator[Policy]:
