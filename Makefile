@@ -9,7 +9,8 @@ UV_VERSION := 0.13.9
 UV := $(shell command -v uv 2>/dev/null || echo .cache/uv/bin/uv)
 # A path or -k expression: make test T=tests/policy
 T ?= tests
-# Workers that share one control plane and one PostgreSQL.
+# Workers that share one control plane and one PostgreSQL; a module stays with one of them, for its fixtures create
+# objects under names of their own.
 WORKERS ?= 2
 
 help: ## list the tasks
@@ -29,7 +30,7 @@ control-plane: ## build kube-apiserver and etcd for the tests, once, into the ca
 	@[ -n "$$KUBEBUILDER_ASSETS" ] || sh tests/controlplane/build.sh
 
 test: setup control-plane ## run every test (T=path for some of them)
-	$(BIN)/pytest -n $(WORKERS) --dist worksteal $(T)
+	$(BIN)/pytest -n $(WORKERS) --dist loadscope $(T)
 
 # A seed that a run printed repeats it: make oracle ORACLE_SEED=1
 oracle: setup control-plane ## ask the API server 100,000 random questions about RBAC, and compare

@@ -25,7 +25,9 @@ LOCAL = ("pods/*", "readiness/no-*", "readiness/*probe*")
 def _objects(path: Path) -> list[dict[str, Any]]:
     files = sorted(path.rglob("*.yaml")) if path.is_dir() else [path]
     documents = [o for file in files for o in yaml.safe_load_all(file.read_text()) if o]
-    return [o for document in documents for o in document.get("items", [document])]
+    objects = [o for document in documents for o in document.get("items", [document])]
+    # An APIService without its server would break discovery for every test of this API server.
+    return [o for o in objects if o["kind"] != "APIService"]
 
 
 def _said(report: Mapping[str, Any], about: Iterable[tuple[str, str, str]]) -> set[tuple[str, ...]]:

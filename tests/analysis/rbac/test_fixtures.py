@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from scanner.model.finding import Outcome
 from scanner.model.policy import PolicyId
 from scanner.model.refs import GroupKind, group_of
 from scanner.model.resources import plural_of
@@ -24,6 +25,8 @@ FILES = [
     if file.name != "policy.yaml"
 ]
 IDS = [f"{file.parent.name}/{file.stem}" for file in FILES]
+#: Whether no pod runs as an account is known of a live cluster alone: files give unknown.
+LIVE_ONLY = frozenset({"unused-identity-rights"})
 
 
 @pytest.mark.control_plane
@@ -52,7 +55,12 @@ def test_files_and_a_live_cluster_give_the_same_findings(file: Path) -> None:
         ]
         for source in (SourceKind.LIVE, SourceKind.MANIFESTS)
     ]
-    assert found[0] == found[1]
+    live, files = found
+    if file.parent.name in LIVE_ONLY:
+        assert [f[1:] for f in files] == [f[1:] for f in live]
+        assert {outcome for outcome, *_ in files} <= {Outcome.UNKNOWN}
+    else:
+        assert files == live
 
 
 def _path(o: dict[str, Any]) -> str:
