@@ -87,6 +87,8 @@ class ServiceSpec(msgspec.Struct, frozen=True, rename="camel", omit_defaults=Tru
     external_name: str = ""
     cluster_ip: str = msgspec.field(default="", name="clusterIP")
     load_balancer_source_ranges: tuple[str, ...] | None = None
+    #: `Local` leaves the address of the client as it is; `Cluster` may put that of a node in its place.
+    external_traffic_policy: str = "Cluster"
     #: Traffic is meant to come before the pod is ready: the peers of a database find each other by it.
     publish_not_ready_addresses: bool = False
 
