@@ -12,6 +12,7 @@ from scanner.cli.status import ExitStatus
 from scanner.cli.terminal import print_lines, progress_bar
 from scanner.errors import UsageError
 from scanner.export.report import gaps, to_json
+from scanner.model.refs import GroupKind
 from scanner.model.resources import RESOURCES
 from scanner.model.snapshot import Snapshot
 from scanner.model.workload import TEMPLATE_PATHS
@@ -45,6 +46,10 @@ def register(parser: argparse.ArgumentParser) -> None:
     for command in (listing, one):
         command.add_argument("--policy-only", action="store_true", help=_POLICY_ONLY_HELP)
         register_source(command)
+    exposed = commands.add_parser("exposure", help="who reaches each workload from outside, and what it reaches")
+    exposed.add_argument("-o", "--output", choices=("table", "json"), default="table", help="how to print the answer")
+    exposed.set_defaults(run=_exposure)
+    register_source(exposed)
 
 
 def _connections(arguments: argparse.Namespace) -> int:
@@ -78,6 +83,20 @@ def _explain(arguments: argparse.Namespace) -> int:
     return _status(snapshot)
 
 
+def _exposure(arguments: argparse.Namespace) -> int:
+    from scanner.analysis.network.doors import DOOR_KINDS
+    from scanner.analysis.network.exposure import exposures
+    from scanner.export.exposure import exposure_lines, reported_exposure
+
+    snapshot = _read(arguments, DOOR_KINDS)
+    found = exposures(snapshot)
+    if arguments.output == "json":
+        print(to_json([reported_exposure(one) for one in found]))
+    else:
+        print_lines(exposure_lines(found))
+    return _status(snapshot)
+
+
 def _asked(arguments: argparse.Namespace) -> "Span":
     """Return the ports in question; a port without a protocol is one of TCP."""
     from scanner.analysis.network.ports import EVERY_PORT, port_span
@@ -96,12 +115,12 @@ def _write(parts: Iterable[str]) -> None:
         sys.stdout.write(part)
 
 
-def _read(arguments: argparse.Namespace) -> Snapshot:
+def _read(arguments: argparse.Namespace, more: Iterable[GroupKind] = ()) -> Snapshot:
     # What is read lives to the end and has no cycles to speak of.
     gc.disable()
     from scanner.analysis.network.connectivity import POLICY_KINDS
 
-    wanted = {*TEMPLATE_PATHS, *POLICY_KINDS}
+    wanted = {*TEMPLATE_PATHS, *POLICY_KINDS, *more}
     resources = [r for r in RESOURCES if r.group_kind in wanted or (not r.group and r.kind in _NETWORK_KINDS)]
     with progress_bar("Reading") as progress:
         return read_snapshot(arguments, now(), progress, resources=resources)

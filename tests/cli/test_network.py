@@ -70,3 +70,15 @@ def test_an_end_that_does_not_exist_is_bad_input(manifests: Path) -> None:
     """One line says so."""
     ended = _run("explain", "shop/nobody", "shop/cart", manifests=manifests)
     assert (ended.status, ended.err) == (2, "plimsoll: shop/nobody: no such workload with pods\n")
+
+
+def test_exposure_names_scope_and_targets(manifests: Path) -> None:
+    """Every workload has an entry with what it is reached from and what it reaches."""
+    found = {e["workload"]: e for e in _run("exposure", "-o", "json", manifests=manifests).json}
+    cart = found["shop/cart[Deployment]"]
+    assert (cart["reachedFrom"], cart["reaches"]["internet"]["verdict"]) == ("own namespace", "open")
+
+
+def test_exposure_is_a_table_by_default(manifests: Path) -> None:
+    """One block a workload."""
+    assert "shop/cart[Deployment]" in _run("exposure", manifests=manifests).out.splitlines()

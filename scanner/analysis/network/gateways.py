@@ -103,18 +103,43 @@ def gateways_in_the_clear(snapshot: Snapshot, *, now: dt.datetime) -> Iterator[A
     del now  # nothing here depends on the time
     routes = snapshot.derive(_serving_routes)
     for gateway in snapshot.of(*GATEWAY):
-        try:
-            listeners = gateway.decode(_GatewayBody).spec.listeners
-        except msgspec.ValidationError:  # only a file can hold what the schema of the Gateway API refuses
-            continue
         found = [
             (index, route)
-            for index, listener in enumerate(listeners)
+            for index, listener in enumerate(_listeners(gateway))
             if listener.protocol == "HTTP"
             for route in routes
             if _takes(snapshot, gateway, listener, route)
         ]
         yield _judge(gateway, found)
+
+
+@dataclass(frozen=True, slots=True)
+class Attached:
+    """A route on a listener of a Gateway that takes it, with the backends of its rules that serve."""
+
+    gateway: ObjectRef
+    port: int
+    route: ObjectRef
+    backends: tuple[msgspec.Raw, ...]
+
+
+def attached_routes(snapshot: Snapshot) -> Iterator[Attached]:
+    """Yield every listener that brings requests to backends, by any protocol, with the route that it takes."""
+    for route in snapshot.derive(_serving_routes):
+        backends = tuple(b for rule in route.spec.rules if rule.serves for b in rule.backend_refs)
+        parents = {(parent.namespace or route.ref.namespace, parent.name) for parent in route.spec.parent_refs}
+        for namespace, name in sorted(parents):
+            gateway = snapshot.find(*GATEWAY, namespace, name)
+            for listener in _listeners(gateway) if gateway else ():
+                if gateway and _takes(snapshot, gateway, listener, route):
+                    yield Attached(gateway.ref, listener.port, route.ref, backends)
+
+
+def _listeners(gateway: KubeObject) -> tuple[_Listener, ...]:
+    try:
+        return gateway.decode(_GatewayBody).spec.listeners
+    except msgspec.ValidationError:  # only a file can hold what the schema of the Gateway API refuses
+        return ()
 
 
 def _judge(gateway: KubeObject, found: list[tuple[int, _Route]]) -> Answer:

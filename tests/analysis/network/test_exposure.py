@@ -1,0 +1,176 @@
+"""Who can really reach a workload from outside and inside, and what it reaches."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import pytest
+
+from scanner.analysis.network.exposure import Entry, Exposure, Scope, Verdict, exposures
+from tests.builders import container, network_policy, pod, snapshot, workload
+
+_DENY = network_policy("deny", {}, policyTypes=["Ingress", "Egress"])
+
+
+def _service(**spec: Any) -> dict[str, Any]:
+    defaults: dict[str, Any] = {"selector": {"app": "cart"}, "ports": [{"port": 80, "targetPort": 8080}]}
+    metadata = {"name": "cart", "namespace": "shop", "annotations": spec.pop("annotations", {})}
+    return {"apiVersion": "v1", "kind": "Service", "metadata": metadata, "spec": defaults | spec}
+
+
+_INGRESS = {
+    "apiVersion": "networking.k8s.io/v1",
+    "kind": "Ingress",
+    "metadata": {"name": "cart", "namespace": "shop"},
+    "spec": {"defaultBackend": {"service": {"name": "cart", "port": {"number": 80}}}},
+}
+
+
+def _allow(*networks: str) -> dict[str, Any]:
+    peers = [{"ipBlock": {"cidr": network}} for network in networks]
+    return network_policy("allow", {}, ingress=[{"from": peers, "ports": [{"port": 8080}]}])
+
+
+def _exposure(*objects: Mapping[str, Any]) -> Exposure:
+    return next(e for e in exposures(snapshot(workload(), *objects)) if e.workload.name == "cart")
+
+
+def _entry(*objects: Mapping[str, Any]) -> Entry:
+    (entry,) = _exposure(*objects).entries
+    return entry
+
+
+def test_a_workload_without_doors_has_none() -> None:
+    """A Service of type ClusterIP is no door."""
+    assert _exposure(_service()).entries == ()
+
+
+@pytest.mark.parametrize(
+    "spec",
+    [{"type": "LoadBalancer"}, {"type": "NodePort"}, {"externalIPs": ["192.0.2.1"]}],
+    ids=lambda spec: str(spec.get("type", "externalIP")),
+)
+def test_a_service_without_policies_is_open_to_everywhere(spec: dict[str, Any]) -> None:
+    """Nothing isolates the pods behind it."""
+    entry = _entry(_service(**spec))
+    assert (entry.verdict, entry.addresses) == (Verdict.OPEN, ("everywhere",))
+
+
+def test_a_door_leads_to_the_port_of_the_pods() -> None:
+    """A policy that allows the Service's own port only leaves its pods closed."""
+    policy = network_policy("allow", {}, ingress=[{"ports": [{"port": 80}]}])
+    assert _entry(_service(type="NodePort", externalTrafficPolicy="Local"), policy).verdict is Verdict.CLOSED
+
+
+def test_a_named_target_port_is_resolved_in_the_containers() -> None:
+    """The name leads to the number that the container declares."""
+    cart = workload("cart", container(ports=[{"name": "http", "containerPort": 9000}]))
+    service = _service(type="NodePort", ports=[{"port": 80, "targetPort": "http"}])
+    (found,) = exposures(snapshot(cart, service))
+    assert [entry.door.target for entry in found.entries] == [(8999, 8999)]
+
+
+def test_the_sources_that_a_policy_allows_are_shown_where_the_client_is_seen() -> None:
+    """`externalTrafficPolicy: Local` leaves the address of the client as it is."""
+    entry = _entry(_service(type="LoadBalancer", externalTrafficPolicy="Local"), _allow("198.51.100.0/24"))
+    assert (entry.verdict, entry.addresses) == (Verdict.OPEN, ("198.51.100.0-198.51.100.255",))
+
+
+def test_the_sources_of_the_load_balancer_count_too() -> None:
+    """Who gets in passes both the load balancer and the policies."""
+    service = _service(type="LoadBalancer", externalTrafficPolicy="Local", loadBalancerSourceRanges=["198.51.100.0/25"])
+    assert _entry(service, _allow("198.51.100.0/24")).addresses == ("198.51.100.0-198.51.100.127",)
+
+
+def test_a_node_may_stand_in_for_the_client() -> None:
+    """With `Cluster`, whose address a policy sees is up to the network plugin."""
+    assert _entry(_service(type="LoadBalancer"), _allow("198.51.100.0/24")).verdict is Verdict.UNKNOWN
+
+
+def test_isolation_closes_a_door_where_the_client_is_seen() -> None:
+    """No address is allowed."""
+    assert _entry(_service(type="NodePort", externalTrafficPolicy="Local"), _DENY).verdict is Verdict.CLOSED
+
+
+def test_an_ingress_to_open_pods_is_open() -> None:
+    """Whatever pods the controller runs in, they reach the backend."""
+    assert _entry(_service(), _INGRESS).verdict is Verdict.OPEN
+
+
+def test_an_ingress_to_isolated_pods_depends_on_the_controller() -> None:
+    """A policy that allows some pods may mean the controller's, if it is not known."""
+    policy = network_policy("allow", {}, ingress=[{"from": [{"podSelector": {}}]}])
+    assert _entry(_service(), _INGRESS, policy).verdict is Verdict.UNKNOWN
+
+
+def test_a_known_controller_that_is_allowed_opens_an_ingress() -> None:
+    """The image tells which pods they are."""
+    controller = workload("nginx", container(image="registry.k8s.io/ingress-nginx/controller:v1.12.0"))
+    policy = network_policy("allow", {}, ingress=[{"from": [{"podSelector": {"matchLabels": {"app": "nginx"}}}]}])
+    assert _entry(_service(), _INGRESS, policy, controller).verdict is Verdict.OPEN
+
+
+def test_a_port_of_the_node_is_a_door() -> None:
+    """`hostPort` opens the container on its node."""
+    one = pod("one", container(ports=[{"containerPort": 80, "hostPort": 8080}]))
+    (found,) = exposures(snapshot(one))
+    assert [(e.door.kind, e.door.port, e.verdict) for e in found.entries] == [("hostPort", 8080, Verdict.OPEN)]
+
+
+def test_policies_on_the_host_network_are_up_to_the_plugin() -> None:
+    """Isolation of such pods is no more than a maybe."""
+    one = pod("one", container(ports=[{"containerPort": 80}]), hostNetwork=True)
+    (found,) = exposures(snapshot(one, _DENY))
+    assert [entry.verdict for entry in found.entries] == [Verdict.UNKNOWN]
+
+
+def test_a_private_load_balancer_is_not_public() -> None:
+    """The provider's annotation asks for an internal address."""
+    annotations = {"service.beta.kubernetes.io/aws-load-balancer-internal": "true"}
+    assert not _entry(_service(type="LoadBalancer", annotations=annotations)).is_public
+
+
+def test_without_policies_every_namespace_reaches_it() -> None:
+    """Nothing keeps anyone from it."""
+    assert _exposure(workload("web", namespace="front")).reached_from is Scope.EVERY_NAMESPACE
+
+
+def test_a_policy_for_its_own_namespace_keeps_the_others_out() -> None:
+    """Peers without namespaceSelector are of the policy's namespace."""
+    policy = network_policy("own", {}, ingress=[{"from": [{"podSelector": {}}]}])
+    assert _exposure(workload("web", namespace="front"), policy).reached_from is Scope.OWN_NAMESPACE
+
+
+def test_nobody_reaches_what_denies_everyone() -> None:
+    """An isolated workload without rules has no callers."""
+    assert _exposure(workload("web", namespace="front"), _DENY).reached_from is Scope.NOBODY
+
+
+def test_without_policies_all_targets_are_reached() -> None:
+    """API server, internet, kubelets and the metadata address."""
+    assert {name: o.verdict for name, o in _exposure().reaches.items()} == dict.fromkeys(
+        ("api-server", "internet", "kubelets", "metadata"), Verdict.OPEN
+    )
+
+
+def test_a_hole_for_the_metadata_address_closes_it() -> None:
+    """The internet stays open."""
+    peer = {"ipBlock": {"cidr": "0.0.0.0/0", "except": ["169.254.169.254/32"]}}
+    policy = network_policy("out", {}, policyTypes=["Egress"], egress=[{"to": [peer]}])
+    reaches = _exposure(policy).reaches
+    assert (reaches["internet"].verdict, reaches["metadata"].verdict) == (Verdict.OPEN, Verdict.CLOSED)
+
+
+def test_private_addresses_are_not_the_internet() -> None:
+    """A rule for 10.0.0.0/8 alone does not lead out."""
+    egress = [{"to": [{"ipBlock": {"cidr": "10.0.0.0/8"}}]}]
+    policy = network_policy("out", {}, policyTypes=["Egress"], egress=egress)
+    assert _exposure(policy).reaches["internet"].verdict is Verdict.CLOSED
+
+
+def test_kubelets_are_found_by_the_addresses_of_nodes() -> None:
+    """A rule that allows a node's address on the kubelet's port reaches it."""
+    status = {"addresses": [{"type": "InternalIP", "address": "10.1.2.3"}]}
+    node = {"apiVersion": "v1", "kind": "Node", "metadata": {"name": "one"}, "status": status}
+    egress = [{"to": [{"ipBlock": {"cidr": "10.1.0.0/16"}}], "ports": [{"port": 10250}]}]
+    policy = network_policy("out", {}, policyTypes=["Egress"], egress=egress)
+    assert _exposure(policy, node).reaches["kubelets"].verdict is Verdict.OPEN
