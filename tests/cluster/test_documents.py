@@ -49,7 +49,7 @@ def test_a_byte_order_mark_is_no_content() -> None:
 
 def test_gzip_is_unpacked_by_its_first_bytes() -> None:
     """All members of the file."""
-    assert cut(gzip.compress(b"a: 1\n") + gzip.compress(b"---\nb: 1\n")) == cut(b"a: 1\n---\nb: 1\n")
+    assert cut(gzip.compress(b"a: 1\n", mtime=0) + gzip.compress(b"---\nb: 1\n", mtime=0)) == cut(b"a: 1\n---\nb: 1\n")
 
 
 @given(
