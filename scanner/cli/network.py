@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 from scanner.cli.clock import now
+from scanner.cli.network_propose import add_propose
 from scanner.cli.sources import read_snapshot, register_source
 from scanner.cli.status import ExitStatus
 from scanner.cli.terminal import print_lines, progress_bar
@@ -50,6 +51,7 @@ def register(parser: argparse.ArgumentParser) -> None:
     exposed.add_argument("-o", "--output", choices=("table", "json"), default="table", help="how to print the answer")
     exposed.set_defaults(run=_exposure)
     register_source(exposed)
+    add_propose(commands)
 
 
 def _connections(arguments: argparse.Namespace) -> int:
