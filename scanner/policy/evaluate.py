@@ -208,6 +208,8 @@ class _Books:
         self._passed: dict[PolicyId, int] = dict.fromkeys(self._by_id, 0)
         self._reads: dict[tuple[PolicyId, str], tuple[Read, ...]] = {}
         self._inconclusive: dict[PolicyId, frozenset[str]] = {}
+        #: Policies whose reads were conclusive everywhere, so that no namespace need be looked at: mostly all of them.
+        self._proven = frozenset(p.id for p in policies if not snapshot.inconclusive(reads_of(p)))
 
     def broke(self, policy: Policy, error: Exception) -> None:
         """Note that a policy says nothing at all; what was known of it before stays."""
@@ -254,6 +256,8 @@ class _Books:
 
     def _missing(self, policy: PolicyId, namespace: str) -> tuple[Read, ...]:
         """Return the reads without which nothing is proven there."""
+        if policy in self._proven:
+            return ()
         key = (policy, namespace)
         if key not in self._reads:
             self._reads[key] = self._snapshot.inconclusive(reads_of(self._by_id[policy]), namespace)
