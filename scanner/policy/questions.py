@@ -6,7 +6,7 @@ A new question is a function in `scanner.analysis` and one line here.
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 
-from scanner.analysis.network import gateways, isolation, services
+from scanner.analysis.network import effects, gateways, isolation, services
 from scanner.analysis.pods.debugging import debug_containers
 from scanner.analysis.rbac import grants, log_links, parameters
 from scanner.analysis.rbac.dangling import dangling_bindings
@@ -44,8 +44,11 @@ def _about_identities(ask: Callable[..., Iterable[Answer]], *more: GroupKind) ->
 #: `<area>.<function>` → question; sorted by name.
 QUESTIONS: Mapping[str, Question] = {
     "network.gateways_in_the_clear": Question(ask=gateways.gateways_in_the_clear, reads=gateways.READS),
+    "network.holes_filled": Question(ask=effects.holes_filled, reads=effects.READS),
     "network.ingresses_without_backend": Question(ask=services.ingresses_without_backend, reads=services.INGRESS_READS),
+    "network.peers_that_are_nobody": Question(ask=effects.peers_that_are_nobody, reads=effects.READS),
     "network.policies_selecting_nothing": Question(ask=isolation.policies_selecting_nothing, reads=isolation.READS),
+    "network.policies_without_effect": Question(ask=effects.policies_without_effect, reads=effects.READS),
     "network.services_without_backend": Question(ask=services.services_without_backend, reads=services.SERVICE_READS),
     "network.workloads_without_isolation": Question(ask=isolation.workloads_without_isolation, reads=isolation.READS),
     "pods.debug_containers": Question(ask=debug_containers, reads=_WORKLOADS),
