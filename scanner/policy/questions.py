@@ -6,7 +6,7 @@ A new question is a function in `scanner.analysis` and one line here.
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 
-from scanner.analysis.network import effects, gateways, isolation, services
+from scanner.analysis.network import admin_ports, effects, gateways, isolation, services
 from scanner.analysis.pods.debugging import debug_containers
 from scanner.analysis.rbac import grants, log_links, parameters
 from scanner.analysis.rbac.dangling import dangling_bindings
@@ -43,6 +43,7 @@ def _about_identities(ask: Callable[..., Iterable[Answer]], *more: GroupKind) ->
 
 #: `<area>.<function>` → question; sorted by name.
 QUESTIONS: Mapping[str, Question] = {
+    "network.admin_ports_exposed": Question(ask=admin_ports.admin_ports_exposed, reads=admin_ports.READS),
     "network.gateways_in_the_clear": Question(ask=gateways.gateways_in_the_clear, reads=gateways.READS),
     "network.holes_filled": Question(ask=effects.holes_filled, reads=effects.READS),
     "network.ingresses_without_backend": Question(ask=services.ingresses_without_backend, reads=services.INGRESS_READS),
