@@ -218,7 +218,8 @@ def _joined(nodes: tuple[Node, ...], spans: _Spans) -> tuple[tuple[Node, ...], _
 
 
 def _anyone(nodes: tuple[Node, ...], others: tuple[int, ...]) -> Node:
-    names = [f"{nodes[number].group}/{nodes[number].label}".strip("/") for number in others]
+    left_out = [nodes[number] for number in others]
+    names = [node.group if node.is_mixed else f"{node.group}/{node.label}".strip("/") for node in left_out]
     everyone = _SOME_OF_ANYONE if any(n.is_mixed for p, n in enumerate(nodes) if p not in others) else _ANYONE
     return Node("", f"{everyone} but {' and '.join(names)}" if names else everyone)
 

@@ -106,6 +106,41 @@ def test_a_token_without_rights_keeps_nothing() -> None:
     assert not _between(propose(snapshot(_cart())), "shop/cart", "0.0.0.0-")
 
 
+def test_what_a_service_monitor_names_is_kept() -> None:
+    """For the namespace of the Prometheus."""
+    prometheus = workload("prometheus", {"name": "p", "image": "quay.io/prometheus/prometheus:v3"}, namespace="watch")
+    service = _service(ports=[{"name": "metrics", "port": 9, "targetPort": 9090}])
+    service["metadata"]["labels"] = {"team": "cart"}
+    monitor = {
+        "apiVersion": "monitoring.coreos.com/v1",
+        "kind": "ServiceMonitor",
+        "metadata": {"name": "cart", "namespace": "shop"},
+        "spec": {"selector": {"matchLabels": {"team": "cart"}}, "endpoints": [{"port": "metrics"}]},
+    }
+    found = propose(snapshot(prometheus, service, _cart(), monitor))
+    assert _between(found, "watch/prometheus", "shop/cart") == ["TCP 9090"]
+
+
+def test_the_backend_of_a_webhook_is_kept_open_for_the_api_server() -> None:
+    """Its address is not known."""
+    client = {"service": {"namespace": "shop", "name": "cart", "port": 80}}
+    hooks = {
+        "apiVersion": "admissionregistration.k8s.io/v1",
+        "kind": "ValidatingWebhookConfiguration",
+        "metadata": {"name": "cart"},
+        "webhooks": [{"name": "cart.example.com", "clientConfig": client}],
+    }
+    assert _between(propose(snapshot(hooks, _service(), _cart())), "0.0.0.0-", "shop/cart") == ["TCP 8080"]
+
+
+@pytest.mark.parametrize("text", ["--cart", "cart_1", "mycart", "cart-2", "carts.example.com"])
+def test_a_word_that_holds_a_services_name_does_not_name_it(text: str) -> None:
+    """Else whoever really calls it would be cut off for a word."""
+    neighbour = workload("neighbour", container(args=[text]))
+    found = propose(snapshot(_service(), _cart(), neighbour, workload("other")))
+    assert _between(found, "shop/other", "shop/cart") == ["TCP 8080"]
+
+
 def test_only_the_namespaces_that_are_named_get_policies() -> None:
     """Others stay as they are."""
     found = propose(snapshot(_service(), _cart(), _web()), ["shop"])
