@@ -89,6 +89,8 @@ class ServiceSpec(msgspec.Struct, frozen=True, rename="camel", omit_defaults=Tru
     load_balancer_source_ranges: tuple[str, ...] | None = None
     #: `Local` leaves the address of the client as it is; `Cluster` may put that of a node in its place.
     external_traffic_policy: str = "Cluster"
+    #: Whether a load balancer gets ports on the nodes as well.
+    allocate_load_balancer_node_ports: bool = True
     #: Traffic is meant to come before the pod is ready: the peers of a database find each other by it.
     publish_not_ready_addresses: bool = False
 

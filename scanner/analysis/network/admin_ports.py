@@ -86,7 +86,8 @@ def admin_ports_exposed(snapshot: Snapshot, *, now: dt.datetime) -> Iterator[Ans
     """Answer for each workload with a door whether all addresses may come to something meant for administrators.
 
     A door on nodes alone is one step less severe. A door is unknown where the network plugin or the controller decides
-    who comes through. Private load balancers, those with ranges of sources, and Ingresses with a login pass.
+    who comes through. Private load balancers, those with ranges of sources, and Ingresses with a login pass; the ports
+    that load balancers have on nodes are not judged.
     """
     del now  # nothing here depends on the time
     judged = entries(snapshot)
@@ -98,7 +99,10 @@ def admin_ports_exposed(snapshot: Snapshot, *, now: dt.datetime) -> Iterator[Ans
 
 def _finds(snapshot: Snapshot, workload: Workload, found: tuple[Entry, ...]) -> Iterator[_Find]:
     page = _page(workload)
+    balanced = {entry.door.through for entry in found if entry.door.kind is DoorKind.LOAD_BALANCER}
     for entry in found:
+        if entry.door.kind is DoorKind.NODE_PORT and entry.door.through in balanced:
+            continue
         # Proxies speak HTTP, so that the port of a database behind one leads nowhere.
         port = "" if entry.door.seen is Seen.PROXY else _purpose(entry)
         what = port or page

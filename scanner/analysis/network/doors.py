@@ -190,7 +190,8 @@ def _ways(spec: ServiceSpec) -> Iterator[tuple[DoorKind, tuple[Span, ...] | None
     """Yield how a Service is open to the outside, and to which addresses."""
     if spec.type == "LoadBalancer":
         yield DoorKind.LOAD_BALANCER, _ranges(spec.load_balancer_source_ranges or ())
-    if spec.type == "NodePort" or (spec.type == "LoadBalancer" and any(p.node_port for p in spec.ports or ())):
+    has_node_ports = spec.allocate_load_balancer_node_ports or any(p.node_port for p in spec.ports or ())
+    if spec.type == "NodePort" or (spec.type == "LoadBalancer" and has_node_ports):
         yield DoorKind.NODE_PORT, None
     if spec.external_ips:
         yield DoorKind.EXTERNAL_IP, None

@@ -35,8 +35,7 @@ def _exposure(*objects: Mapping[str, Any]) -> Exposure:
 
 
 def _entry(*objects: Mapping[str, Any]) -> Entry:
-    (entry,) = _exposure(*objects).entries
-    return entry
+    return _exposure(*objects).entries[0]
 
 
 def test_a_workload_without_doors_has_none() -> None:
@@ -84,6 +83,13 @@ def test_the_sources_of_the_load_balancer_count_too() -> None:
 def test_a_node_may_stand_in_for_the_client() -> None:
     """With `Cluster`, whose address a policy sees is up to the network plugin."""
     assert _entry(_service(type="LoadBalancer"), _allow("198.51.100.0/24")).verdict is Verdict.UNKNOWN
+
+
+@pytest.mark.parametrize(("allocates", "kinds"), [(True, ["LoadBalancer", "NodePort"]), (False, ["LoadBalancer"])])
+def test_a_load_balancer_is_open_on_nodes_too(allocates: bool, kinds: list[str]) -> None:
+    """Unless the Service says otherwise, it has ports on the nodes, which no range of sources restricts."""
+    service = _service(type="LoadBalancer", allocateLoadBalancerNodePorts=allocates)
+    assert [entry.door.kind for entry in _exposure(service).entries] == kinds
 
 
 def test_isolation_closes_a_door_where_the_client_is_seen() -> None:
