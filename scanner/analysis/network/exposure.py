@@ -36,7 +36,8 @@ CONTROLLER_IMAGES = (
 
 _NODE_SEEN = "the policies may see the address of a node in place of the client's: that is up to the network plugin"
 _PROXY_SEEN = "it depends on which pods the controller runs in, which the API does not say"
-_OWN_NODE = "that of its own node always, as the API says; others as shown"
+#: "Traffic to and from the node where a Pod is running is always allowed", the API says.
+_OWN_NODE = "but that of its own node always"
 _API_SERVER_UNKNOWN = "the addresses of the API server are not read"
 _NODES_UNREAD = "the addresses of the nodes are not read"
 
@@ -327,17 +328,21 @@ class _Judge:
         targets = self._nodes << first
         if targets:
             shown = self._to(classes, targets, _KUBELET)
-            return Outward(verdict=shown.verdict, ports=shown.ports, note=_OWN_NODE)
+            return Outward(verdict=shown.verdict, ports=shown.ports, note=_own_node(shown.verdict))
         shown = self._to(classes, self.found.matcher.outside, _KUBELET)
         peers = [self._peers(number, Direction.EGRESS, _KUBELET)[0] for number in classes]
         is_all = any(sure & self.found.matcher.outside == self.found.matcher.outside for sure in peers)
         if is_all or shown.verdict is Verdict.CLOSED:
-            return Outward(verdict=shown.verdict, ports=shown.ports, note=_OWN_NODE)
+            return Outward(verdict=shown.verdict, ports=shown.ports, note=_own_node(shown.verdict))
         return Outward(verdict=Verdict.UNKNOWN, ports={}, note=_NODES_UNREAD)
 
     @cached_property
     def _nodes(self) -> int:
         return self.found.space.bits(node_spans(self.snapshot))
+
+
+def _own_node(verdict: Verdict) -> str:
+    return "" if verdict is Verdict.OPEN else _OWN_NODE
 
 
 def _written(spans: tuple[Span, ...]) -> tuple[str, ...]:
