@@ -30,7 +30,7 @@ control-plane: ## build kube-apiserver and etcd for the tests, once, into the ca
 	@[ -n "$$KUBEBUILDER_ASSETS" ] || sh tests/controlplane/build.sh
 
 test: setup control-plane ## run every test (T=path for some of them)
-	$(BIN)/pytest -n $(WORKERS) --dist loadscope $(T)
+	$(BIN)/pytest -n $(WORKERS) --dist loadfile $(T)
 
 # A seed that a run printed repeats it: make oracle ORACLE_SEED=1
 oracle: setup control-plane ## ask the API server 100,000 random questions about RBAC, and compare

@@ -22,6 +22,7 @@ import urllib.request
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
+from http import HTTPStatus
 from pathlib import Path
 
 import msgspec
@@ -298,19 +299,64 @@ def _control_plane(folder: Path, *flags: str) -> Iterator[ControlPlane]:
     ):
         if not _wait_until(lambda: _is_ready(found), START_TIMEOUT_SECONDS):
             raise RuntimeError("kube-apiserver does not become ready")
+        _keep_params_watched(found)
         yield found
 
 
 def _is_ready(control_plane: ControlPlane) -> bool:
-    context = ssl.create_default_context(cafile=control_plane.ca_file)
-    request = urllib.request.Request(  # noqa: S310 - https, our own address
-        control_plane.url + "/readyz", headers={"Authorization": f"Bearer {control_plane.token}"}
-    )
     try:
-        with urllib.request.urlopen(request, context=context, timeout=5) as answer:  # noqa: S310 - as above
-            return bool(answer.status == 200)
+        return _call(control_plane, "/readyz") == HTTPStatus.OK
     except (OSError, urllib.error.URLError):
         return False
+
+
+def _call(control_plane: ControlPlane, path: str, body: bytes | None = None) -> int:
+    """Make a request as the administrator, a POST if there is a body, and return the status."""
+    request = urllib.request.Request(  # noqa: S310 - https, our own address
+        control_plane.url + path,
+        data=body,
+        headers={"Authorization": f"Bearer {control_plane.token}", "Content-Type": "application/json"},
+    )
+    context = ssl.create_default_context(cafile=control_plane.ca_file)
+    with urllib.request.urlopen(request, context=context, timeout=5) as answer:  # noqa: S310 - as above
+        status: int = answer.status
+        return status
+
+
+def _keep_params_watched(control_plane: ControlPlane) -> None:
+    """Keep a ValidatingAdmissionPolicy with ConfigMaps as params, in force where there is nothing.
+
+    When the last policy of a param kind is deleted, the API server stops watching that kind and does not begin anew for
+    the next one: params that a selector should find are never seen then. One test deletes such a policy, another needs
+    one.
+    """
+    root = "/apis/admissionregistration.k8s.io/v1"
+    name = "keep-params-watched"
+    nowhere = {"matchLabels": {"kubernetes.io/metadata.name": name}}
+    rules = [{"apiGroups": [""], "apiVersions": ["v1"], "resources": ["configmaps"], "operations": ["CREATE"]}]
+    policy = {
+        "apiVersion": "admissionregistration.k8s.io/v1",
+        "kind": "ValidatingAdmissionPolicy",
+        "metadata": {"name": name},
+        "spec": {
+            "paramKind": {"apiVersion": "v1", "kind": "ConfigMap"},
+            "matchConstraints": {"resourceRules": rules, "namespaceSelector": nowhere},
+            "validations": [{"expression": "true"}],
+        },
+    }
+    binding = {
+        "apiVersion": "admissionregistration.k8s.io/v1",
+        "kind": "ValidatingAdmissionPolicyBinding",
+        "metadata": {"name": name},
+        "spec": {
+            "policyName": name,
+            "paramRef": {"name": "none", "parameterNotFoundAction": "Allow"},
+            "matchResources": {"namespaceSelector": nowhere},
+            "validationActions": ["Deny"],
+        },
+    }
+    _call(control_plane, f"{root}/validatingadmissionpolicies", msgspec.json.encode(policy))
+    _call(control_plane, f"{root}/validatingadmissionpolicybindings", msgspec.json.encode(binding))
 
 
 def _kubeconfig(control_plane: ControlPlane) -> str:
