@@ -1,17 +1,19 @@
 """`plimsoll scan`: judges a cluster, manifests or a saved snapshot, once."""
 
 import argparse
+import datetime as dt
 import gc
 import sys
+from collections.abc import Sequence
 
 from scanner.cli.clock import now
 from scanner.cli.sources import read_snapshot, register_sources
 from scanner.cli.status import ExitStatus
 from scanner.cli.terminal import print_lines, progress_bar
-from scanner.export.report import gaps, scan_report, summarise, to_json
+from scanner.export.report import ScanReport, gaps, scan_report, summarise, to_json
 from scanner.export.table import table
 from scanner.model.finding import Evaluation
-from scanner.model.policy import Severity
+from scanner.model.policy import Policy, Severity
 from scanner.model.snapshot import Snapshot
 
 
@@ -25,6 +27,9 @@ def register(parser: argparse.ArgumentParser) -> None:
         choices=[s.value for s in Severity],
         metavar="SEVERITY",
         help="exit with 1 if there is a finding of this severity or worse (low, medium, high, critical)",
+    )
+    parser.add_argument(
+        "--patches", action="store_true", help="with -o json, add the smallest change that ends each finding about RBAC"
     )
     parser.add_argument("--all-outcomes", action="store_true", help="list what passed too")
     parser.add_argument(
@@ -46,7 +51,6 @@ def run(arguments: argparse.Namespace) -> int:
     # What a scan builds has no cycles to speak of and lives to its end: looking for them costs a fifth of its time.
     gc.disable()
     from scanner.policy.evaluate import evaluate
-    from scanner.policy.fixes import fixes_of
     from scanner.policy.load import builtin_policies_root, load_policies
 
     policies = load_policies(
@@ -57,8 +61,7 @@ def run(arguments: argparse.Namespace) -> int:
         snapshot = read_snapshot(arguments, started, progress)
         evaluation = evaluate(snapshot, policies, now=started, all_outcomes=arguments.all_outcomes)
     if arguments.output == "json":
-        fixes = fixes_of(snapshot, policies, evaluation.findings, now=started)
-        print(to_json(scan_report(snapshot, evaluation, lambda finding: fixes.of(finding).operations)))
+        print(to_json(_report(snapshot, evaluation, policies, started, with_patches=arguments.patches)))
     else:
         by_id = {policy.id: policy for policy in policies}
         summary = summarise(snapshot, evaluation)
@@ -66,6 +69,23 @@ def run(arguments: argparse.Namespace) -> int:
             table(evaluation.findings, by_id, snapshot.coverage, summary, show_expected=arguments.show_expected)
         )
     return _status(snapshot, evaluation, arguments.fail_on)
+
+
+def _report(
+    snapshot: Snapshot,
+    evaluation: Evaluation,
+    policies: Sequence[Policy],
+    started: dt.datetime,
+    *,
+    with_patches: bool,
+) -> ScanReport:
+    """Put the report together; each patch is tried on the snapshot, which takes longer than the whole scan."""
+    if not with_patches:
+        return scan_report(snapshot, evaluation)
+    from scanner.policy.fixes import fixes_of
+
+    fixes = fixes_of(snapshot, policies, evaluation.findings, now=started)
+    return scan_report(snapshot, evaluation, lambda finding: fixes.of(finding).operations)
 
 
 def _status(snapshot: Snapshot, evaluation: Evaluation, fail_on: str | None) -> ExitStatus:

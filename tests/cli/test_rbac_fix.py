@@ -39,14 +39,18 @@ def manifests(tmp_path: Path) -> Path:
 
 def test_a_report_holds_patches(manifests: Path) -> None:
     """Each finding about RBAC has its own."""
-    report = plimsoll("scan", "--manifests", manifests, "--policies", "rbac/read-secrets", "-o", "json").json
+    report = plimsoll(
+        "scan", "--manifests", manifests, "--policies", "rbac/read-secrets", "-o", "json", "--patches"
+    ).json
     (patch,) = report["results"][0]["patch"]
     assert (patch["action"], patch["resource"]["name"]) == ("patch", "reader")
 
 
 def test_a_finding_is_fixed_by_its_id(manifests: Path) -> None:
     """The id is that of the report."""
-    report = plimsoll("scan", "--manifests", manifests, "--policies", "rbac/read-secrets", "-o", "json").json
+    report = plimsoll(
+        "scan", "--manifests", manifests, "--policies", "rbac/read-secrets", "-o", "json", "--patches"
+    ).json
     (finding,) = report["results"]
     (fixed,) = plimsoll("rbac", "fix", finding["id"], "--manifests", manifests, "-o", "json").json
     assert (fixed["finding"], fixed["operations"]) == (finding["id"], finding["patch"])
