@@ -50,7 +50,7 @@ def run(arguments: argparse.Namespace) -> int:
     """Read, judge, print."""
     # What a scan builds has no cycles to speak of and lives to its end: looking for them costs a fifth of its time.
     gc.disable()
-    from scanner.policy.evaluate import evaluate
+    from scanner.cli.judging import judge
     from scanner.policy.load import builtin_policies_root, load_policies
 
     policies = load_policies(
@@ -59,7 +59,7 @@ def run(arguments: argparse.Namespace) -> int:
     started = now()
     with progress_bar("Scanning") as progress:
         snapshot = read_snapshot(arguments, started, progress)
-        evaluation = evaluate(snapshot, policies, now=started, all_outcomes=arguments.all_outcomes)
+    evaluation = judge(snapshot, policies, now=started, all_outcomes=arguments.all_outcomes)
     if arguments.output == "json":
         print(to_json(_report(snapshot, evaluation, policies, started, with_patches=arguments.patches)))
     else:

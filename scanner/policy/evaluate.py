@@ -62,6 +62,19 @@ def evaluate(
     return books.evaluation()
 
 
+def joined(one: Evaluation, other: Evaluation) -> Evaluation:
+    """Return what two sets of policies, none in both, say of one snapshot."""
+    return Evaluation(
+        findings=tuple(sorted((*one.findings, *other.findings), key=_order)),
+        passed={**one.passed, **other.passed},
+        inconclusive={**one.inconclusive, **other.inconclusive},
+    )
+
+
+def _order(finding: Finding) -> tuple[PolicyId, ObjectRef, str, str]:
+    return (finding.policy, finding.resource, finding.key, finding.message)
+
+
 def reads_of(policy: Policy) -> tuple[GroupKind, ...]:
     """Return the kinds that must have been read wholly before a pass of this policy is proven."""
     if policy.ask:
@@ -249,7 +262,7 @@ class _Books:
                 for namespace in self._inconclusive[policy.id]:
                     self._findings.append(_not_read(policy, self._snapshot, namespace, reads))
         return Evaluation(
-            findings=tuple(sorted(self._findings, key=lambda f: (f.policy, f.resource, f.key, f.message))),
+            findings=tuple(sorted(self._findings, key=_order)),
             passed=self._passed,
             inconclusive=self._inconclusive,
         )
