@@ -16,8 +16,7 @@ from scanner.analysis.network.cilium import CILIUM_KINDS, CiliumRule, cilium_rul
 from scanner.analysis.network.selection import (
     WORKLOAD_KINDS,
     PodLabels,
-    is_described,
-    may_select,
+    judge_selection,
     missing_reads,
     pods_by_namespace,
     pods_of,
@@ -208,16 +207,11 @@ def policies_selecting_nothing(snapshot: Snapshot, *, now: dt.datetime) -> Itera
 
 def _judge_selector(snapshot: Snapshot, policy: NamedPolicy, pods: tuple[PodLabels, ...]) -> Answer:
     selector, namespace = policy.spec.pod_selector, policy.ref.namespace
-    if selector.is_empty or any(selects(selector, pod) is not False for pod in pods):
-        return Answer(resource=policy.ref, outcome=Outcome.PASS, message="Its selector matches pods")
-    evidence = (Fact(path="spec.podSelector", value=msgspec.json.decode(msgspec.json.encode(selector))),)
-    missing = missing_reads(snapshot, WORKLOAD_KINDS, namespace)
-    if any(may_select(selector, pod) for pod in pods):
-        message = "Its selector needs a label that no template has; only running pods would tell"
-    elif missing or not is_described(snapshot, namespace):
-        message = "Its selector matches no pod that was read"
-    else:
-        message = f"Its podSelector matches no pod and no pod template in namespace {namespace}: it does nothing"
-        return Answer(resource=policy.ref, outcome=Outcome.FAIL, message=message, evidence=evidence)
-    missing = missing or unread_pods(snapshot)
-    return Answer(resource=policy.ref, outcome=Outcome.UNKNOWN, message=message, evidence=evidence, missing=missing)
+    return judge_selection(
+        snapshot,
+        selector,
+        pods,
+        resource=policy.ref,
+        shown=Fact(path="spec.podSelector", value=msgspec.json.decode(msgspec.json.encode(selector))),
+        nothing=f"Its podSelector matches no pod and no pod template in namespace {namespace}: it does nothing",
+    )

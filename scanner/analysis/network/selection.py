@@ -8,7 +8,8 @@ that it cannot tell.
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-from scanner.model.finding import Fact
+from scanner.model.answer import Answer
+from scanner.model.finding import Fact, Outcome
 from scanner.model.refs import GroupKind, ObjectRef
 from scanner.model.resources import BY_KIND
 from scanner.model.selectors import LabelSelector
@@ -193,3 +194,34 @@ def unread_pods(snapshot: Snapshot) -> tuple[str, ...]:
 
 #: What shows which pods there are.
 WORKLOAD_KINDS: tuple[GroupKind, ...] = tuple(TEMPLATE_PATHS)
+
+
+def judge_selection(  # noqa: PLR0913 - a selector, what it may find, and the words for either outcome
+    snapshot: Snapshot,
+    selector: LabelSelector,
+    pods: tuple[PodLabels, ...],
+    *,
+    resource: ObjectRef,
+    shown: Fact,
+    nothing: str,
+) -> Answer:
+    """Answer whether a resource's selector finds one of the pods of its namespace; an empty one finds all to come.
+
+    `shown` is the selector as evidence, `nothing` the message where it is certain that nothing is found.
+    """
+    if selector.is_empty or any(selects(selector, pod) is not False for pod in pods):
+        return Answer(resource=resource, outcome=Outcome.PASS, message="Its selector matches pods")
+    missing = missing_reads(snapshot, WORKLOAD_KINDS, resource.namespace)
+    if any(may_select(selector, pod) for pod in pods):
+        message = "Its selector needs a label that no template has; only running pods would tell"
+    elif missing or not is_described(snapshot, resource.namespace):
+        message = "Its selector matches no pod that was read"
+    else:
+        return Answer(resource=resource, outcome=Outcome.FAIL, message=nothing, evidence=(shown,))
+    return Answer(
+        resource=resource,
+        outcome=Outcome.UNKNOWN,
+        message=message,
+        evidence=(shown,),
+        missing=missing or unread_pods(snapshot),
+    )

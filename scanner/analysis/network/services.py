@@ -11,11 +11,9 @@ from scanner.analysis.network.selection import (
     WORKLOAD_KINDS,
     PodLabels,
     is_described,
-    may_select,
+    judge_selection,
     missing_reads,
     pods_by_namespace,
-    selects,
-    unread_pods,
 )
 from scanner.model.answer import Answer
 from scanner.model.finding import Fact, Outcome
@@ -59,24 +57,13 @@ def services_without_backend(snapshot: Snapshot, *, now: dt.datetime) -> Iterato
 def _judge_service(
     snapshot: Snapshot, service: KubeObject, labels: dict[str, str], pods: tuple[PodLabels, ...]
 ) -> Answer:
-    selector, namespace = LabelSelector(match_labels=labels), service.meta.namespace
-    if any(selects(selector, pod) is not False for pod in pods):
-        return Answer(resource=service.ref, outcome=Outcome.PASS, message="Its selector matches pods")
-    evidence = (Fact(path="spec.selector", value=labels),)
-    missing = missing_reads(snapshot, WORKLOAD_KINDS, namespace)
-    if any(may_select(selector, pod) for pod in pods):
-        message = "Its selector needs a label that no template has; only running pods would tell"
-    elif missing or not is_described(snapshot, namespace):
-        message = "Its selector matches no pod that was read"
-    else:
-        message = f"Its selector matches no pod and no pod template in namespace {namespace}"
-        return Answer(resource=service.ref, outcome=Outcome.FAIL, message=message, evidence=evidence)
-    return Answer(
+    return judge_selection(
+        snapshot,
+        LabelSelector(match_labels=labels),
+        pods,
         resource=service.ref,
-        outcome=Outcome.UNKNOWN,
-        message=message,
-        evidence=evidence,
-        missing=missing or unread_pods(snapshot),
+        shown=Fact(path="spec.selector", value=labels),
+        nothing=f"Its selector matches no pod and no pod template in namespace {service.meta.namespace}",
     )
 
 
