@@ -12,7 +12,7 @@ import pytest
 from tests import services
 from tests.services import ControlPlane
 
-pytest_plugins = ["tests.databases", "tests.serving"]
+pytest_plugins = ["tests.browser", "tests.databases", "tests.serving"]
 
 #: Set in CI: there a real service that is missing is a failure, not a skip.
 IN_CI = bool(os.environ.get("CI"))
