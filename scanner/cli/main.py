@@ -31,6 +31,7 @@ COMMANDS: Mapping[str, Command] = {
     "snapshot": Command("scanner.cli.snapshot", "save what a scan would read to a file"),
     "rbac": Command("scanner.cli.rbac", "answer who may do what, as the API server would"),
     "pss": Command("scanner.cli.pss", "judge workloads by a Pod Security Standard, as the admission plugin would"),
+    "readiness": Command("scanner.cli.readiness", "say in six chapters which applications are ready for Kubernetes"),
     "network": Command("scanner.cli.network", "answer what can connect to what, and why"),
     "policies": Command("scanner.cli.policies", "list, explain, export and test policies"),
     "db": Command("scanner.cli.db", "bring the database to this release's schema"),

@@ -35,6 +35,7 @@ def described(policy: Policy) -> dict[str, object]:
         "rationale": policy.rationale.strip(),
         "remediation": policy.remediation.strip(),
         "frameworks": policy.frameworks,
+        **({"chapter": policy.chapter} if policy.chapter else {}),
         "sources": policy.sources,
         **({"for": policy.subject, "forbid": policy.forbid} if policy.forbid else {}),
         **({"ask": policy.ask, "with": policy.arguments} if policy.ask else {}),
@@ -65,6 +66,7 @@ def _markdown(policy: Policy) -> str:
         f"*What to do:* {policy.remediation.strip()}\n",
         f"*How it is judged:* {_subject(policy)}\n\n{judged}\n" if policy.forbid else f"*How it is judged:* {judged}\n",
         f"*Frameworks:* {frameworks}\n" if frameworks else "",
+        f"*Chapter of the readiness report:* {policy.chapter.heading}\n" if policy.chapter else "",
         "*Sources:* " + ", ".join(f"<{source}>" for source in policy.sources) + "\n",
     ]
     return "\n".join(line for line in lines if line)

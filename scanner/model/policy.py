@@ -36,6 +36,26 @@ class Confidence(enum.StrEnum):
     POSSIBLE = "possible"
 
 
+class Chapter(enum.StrEnum):
+    """A chapter of the readiness report; in the order of the report."""
+
+    HIGH_AVAILABILITY = "high-availability"
+    PERFORMANCE = "performance"
+    SECURITY = "security"
+    MONITORING = "monitoring"
+    LOGGING = "logging"
+    OPERATIONS = "operations"
+
+    @property
+    def heading(self) -> str:
+        """Its title, for people."""
+        return _HEADINGS.get(self, self.value.replace("-", " ").capitalize())
+
+
+#: Headings that say more than the word.
+_HEADINGS = {Chapter.PERFORMANCE: "Performance and scalability"}
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Policy:
     """One policy as its file says it; exactly one of `forbid` and `ask` is set."""
@@ -64,6 +84,8 @@ class Policy:
     arguments: Mapping[str, Any] = field(default_factory=dict)
     #: Ids that this policy had before.
     formerly: tuple[PolicyId, ...] = ()
+    #: The chapter of the readiness report that it decides; None for policies that are no part of that.
+    chapter: Chapter | None = None
 
     @property
     def area(self) -> str:

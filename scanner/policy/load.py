@@ -13,7 +13,7 @@ import yaml
 
 import scanner
 from scanner.errors import PolicyError
-from scanner.model.policy import Confidence, Policy, PolicyId, Severity
+from scanner.model.policy import Chapter, Confidence, Policy, PolicyId, Severity
 from scanner.model.workload import ContainerRole
 from scanner.policy.cel import compile_expression
 from scanner.policy.paths import steps_of
@@ -24,7 +24,15 @@ _POLICY_FILE = "policy.yaml"
 _REQUIRED = ("title", "severity", "confidence", "rationale", "remediation", "frameworks", "sources")
 _OF_CEL = ("for", "forbid", "message", "path", "containers")
 _OF_QUESTION = ("ask", "with")
-_KNOWN = frozenset((*_REQUIRED, *_OF_CEL, *_OF_QUESTION, "formerly"))
+_KNOWN = frozenset((*_REQUIRED, *_OF_CEL, *_OF_QUESTION, "formerly", "chapter"))
+
+#: Chapters of the readiness report by area, for policies that name none themselves.
+_CHAPTERS: Mapping[str, Chapter] = {
+    "pods": Chapter.SECURITY,
+    "network": Chapter.SECURITY,
+    "secrets": Chapter.SECURITY,
+    "platform": Chapter.OPERATIONS,
+}
 
 
 def builtin_policies_root() -> Traversable:
@@ -89,11 +97,22 @@ def load_policy(file: Traversable, policy_id: PolicyId) -> Policy:
         },
         sources=document.texts("sources"),
         formerly=tuple(PolicyId(i) for i in document.texts("formerly")) if "formerly" in document.fields else (),
+        chapter=_chapter(document, policy_id),
         **(_cel_fields(document) if is_cel else _question_fields(document)),
     )
     if not policy.frameworks:
         document.refuse("frameworks", "empty")
     return policy
+
+
+def _chapter(document: "_Document", policy_id: PolicyId) -> Chapter | None:
+    """Read the chapter; only policies of the area `readiness` must name one."""
+    area = policy_id.partition("/")[0]
+    if "chapter" in document.fields:
+        return Chapter(document.choice("chapter", tuple(Chapter)))
+    if area == "readiness":
+        raise PolicyError(f"{document.name}:1: chapter: missing; one of {', '.join(Chapter)}")
+    return _CHAPTERS.get(area)
 
 
 def _cel_fields(document: "_Document") -> dict[str, Any]:

@@ -60,6 +60,11 @@ def test_a_question_is_loaded(tmp_path: Path) -> None:
         ),
         ("sources: [https://kubernetes.io/]", "sources: []", ":8: sources: sources must be a list that is not empty"),
         ('{cis-kubernetes: ["5.2.2"]}', "{}", ":7: frameworks: empty"),
+        (
+            "frameworks: {cis",
+            "chapter: speed\nframeworks: {cis",
+            ":7: chapter: 'speed' is not one of high-availability",
+        ),
         ("for: container", "for: Contaner", ":9: for: 'Contaner' is neither container, workload nor a kind"),
         ("orValue(false)", "orValue(false", ":10: forbid: "),
         ("container.?sec", "kontainer.?sec", ":10: forbid: undeclared reference to 'kontainer'"),
