@@ -30,6 +30,7 @@ from scanner.analysis.network.rules import (
     Rule,
     Tier,
     Undecided,
+    parts_of,
 )
 from scanner.analysis.network.verdicts import Flow, Flows, ReadyPolicy, flows, prepared
 from scanner.model.refs import GroupKind, ObjectRef
@@ -193,7 +194,12 @@ def _unread(snapshot: Snapshot, kind: GroupKind, subject: Pods, tier: Tier) -> I
 
 def _spans(snapshot: Snapshot, policies: tuple[Policy, ...]) -> Iterator[Span]:
     """Yield every span of addresses that some rule tells apart."""
-    peers = [peer for p in policies for r in (*(p.ingress or ()), *(p.egress or ())) for peer in r.peers]
+    peers = [
+        part
+        for p in policies
+        for peer in (p.subject, *(peer for r in (*(p.ingress or ()), *(p.egress or ())) for peer in r.peers))
+        for part in parts_of(peer)
+    ]
     for peer in peers:
         if isinstance(peer, Block):
             yield from peer.spans

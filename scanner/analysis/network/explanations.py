@@ -7,7 +7,7 @@ from itertools import groupby
 from scanner.analysis.network.connectivity import Connectivity
 from scanner.analysis.network.matching import HOST_NETWORK, LABELS_UNKNOWN
 from scanner.analysis.network.ports import Span
-from scanner.analysis.network.rules import Direction, Tier, Undecided
+from scanner.analysis.network.rules import Direction, End, Tier
 from scanner.analysis.network.verdicts import ReadyPolicy, ReadyRule, rule_pieces
 from scanner.model.refs import ObjectRef
 
@@ -55,22 +55,33 @@ def _applied(found: Connectivity, own: int, direction: Direction) -> Iterator[tu
 
 
 def _says(found: Connectivity, own: int, peer: int, direction: Direction) -> Iterator[Say]:
-    for policy, is_sure in _applied(found, own, direction):
-        spoke = False
-        for rule in policy.rules(direction) or ():
-            spans, is_match_sure = _meant(found, rule, own, peer)
-            if spans:
-                spoke = True
-                yield Say(
-                    policy=policy.policy.ref,
-                    path=rule.rule.path,
-                    name=rule.rule.name,
-                    action=rule.rule.action,
-                    spans=spans,
-                    is_sure=is_sure and is_match_sure,
-                )
-        if policy.policy.tier is Tier.NETWORK_POLICY and not spoke:
-            yield Say(policy=policy.policy.ref, path="", name="", action="Isolate", spans=(), is_sure=is_sure)
+    applied = list(_applied(found, own, direction))
+    said = [tuple(_of_policy(found, one, own, peer, direction)) for one in applied]
+    # Rules that are for some of a policy's pods alone are policies of their own here, with the name of the whole.
+    heard = {says[0].policy for says in said if says}
+    for (policy, is_sure), says in zip(applied, said, strict=True):
+        yield from says
+        ref = policy.policy.ref
+        if policy.policy.tier.end is End.DENY and ref not in heard:
+            heard.add(ref)
+            yield Say(policy=ref, path="", name="", action="Isolate", spans=(), is_sure=is_sure)
+
+
+def _of_policy(
+    found: Connectivity, applied: tuple[ReadyPolicy, bool], own: int, peer: int, direction: Direction
+) -> Iterator[Say]:
+    policy, is_sure = applied
+    for rule in policy.rules(direction) or ():
+        spans, is_match_sure = _meant(found, rule, own, peer)
+        if spans:
+            yield Say(
+                policy=policy.policy.ref,
+                path=rule.rule.path,
+                name=rule.rule.name,
+                action=rule.rule.action,
+                spans=spans,
+                is_sure=is_sure and is_match_sure,
+            )
 
 
 def _meant(found: Connectivity, rule: ReadyRule, own: int, peer: int) -> tuple[tuple[Span, ...], bool]:
@@ -92,7 +103,7 @@ def _doubts(found: Connectivity, own: int, peer: int, direction: Direction) -> I
     for policy, is_sure in applied:
         if not is_sure:
             yield _subject_doubt(found, policy, own)
-        if policy.policy.tier is Tier.NETWORK_POLICY and found.matcher.host_pods >> peer & 1:
+        if policy.policy.tier.spares_nodes and found.matcher.host_pods >> peer & 1:
             yield HOST_NETWORK
         for rule in policy.rules(direction) or ():
             yield from (doubt.reason for doubt in rule.doubts if doubt.peers >> peer & 1)
@@ -102,15 +113,22 @@ def _doubts(found: Connectivity, own: int, peer: int, direction: Direction) -> I
 def _subject_doubt(found: Connectivity, policy: ReadyPolicy, own: int) -> str:
     if policy.policy.doubt:
         return policy.policy.doubt
-    if isinstance(policy.policy.subject, Undecided):
-        return policy.policy.subject.reason
-    return HOST_NETWORK if found.matcher.host_pods >> own & 1 else LABELS_UNKNOWN
+    reasons = found.matcher.doubts([policy.policy.subject])
+    return next((doubt.reason for doubt in reasons if doubt.peers >> own & 1), LABELS_UNKNOWN)
 
 
 def _contests(policies: list[ReadyPolicy], peer: int, direction: Direction) -> Iterator[str]:
     """Yield where policies of one priority both have a rule for a peer."""
-    ordered = [p for p in policies if p.policy.tier in {Tier.ADMIN, Tier.BASELINE}]
+    ordered = [p for p in policies if p.policy.tier != Tier.PLUGIN_DENY]
     for _, equals in groupby(ordered, key=lambda p: (p.policy.tier, p.policy.priority)):
-        names = [str(p.policy.ref) for p in equals if any(r.match.maybe >> peer & 1 for r in p.rules(direction) or ())]
-        if len(names) > 1:
+        saying = {
+            p.policy.ref: p.policy.series or str(p.policy.ref)
+            for p in equals
+            if any(r.match.maybe >> peer & 1 for r in p.rules(direction) or ())
+        }
+        actions = {
+            r.rule.action for p in policies if p.policy.ref in saying for r in p.rules(direction) or () if r.match.maybe
+        }
+        names = [str(ref) for ref in saying]
+        if len(set(saying.values())) > 1 and len(actions) > 1:
             yield f"{' and '.join(names)} have the same priority: which of them decides is not defined"

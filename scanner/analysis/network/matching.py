@@ -8,7 +8,7 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import reduce
-from operator import or_
+from operator import and_, or_
 
 import msgspec
 
@@ -16,14 +16,19 @@ from scanner.analysis.network.addresses import EVERY_IPV4, EVERY_IPV6, AddressSp
 from scanner.analysis.network.pod_classes import PodClass
 from scanner.analysis.network.ports import Span, merged
 from scanner.analysis.network.rules import (
+    AllOf,
+    AnyOf,
     Block,
     BlockMeaning,
     Entities,
     Everyone,
     HostPods,
+    LabelTest,
     Nodes,
+    Not,
     Peer,
     Pods,
+    Selected,
     Undecided,
 )
 from scanner.analysis.network.selection import GENERATED_LABELS
@@ -38,6 +43,9 @@ BLOCK_OF_PODS = "whether an ipBlock means pods with such an address is up to the
 ADDRESS_UNKNOWN = "the addresses of pods that do not run are not known"
 LABELS_UNKNOWN = "a selector asks for labels that are not known"
 NODES_UNKNOWN = "which addresses the nodes have is not known"
+
+#: Why such a claim may leave open whom it means.
+_REASONS: Mapping[type, str] = {Block: ADDRESS_UNKNOWN, Nodes: NODES_UNKNOWN, LabelTest: LABELS_UNKNOWN}
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,6 +146,12 @@ class Matcher:
             self._in_namespace[pod.namespace] |= 1 << number
         self._nodes = _node_addresses(snapshot)
         self._knows_nodes = snapshot.source is SourceKind.LIVE and bool(self._nodes)
+        self._tests: dict[LabelTest, Match] = defaultdict(lambda: NOBODY)
+        for number, pod in enumerate(classes):
+            for test in pod.holds:
+                self._tests[test] |= Match(1 << number, 1 << number)
+            for test in pod.hidden:
+                self._tests[test] |= Match(0, 1 << number)
         self._cache: dict[bytes, Match] = {}
 
     def _where(self, claim: Callable[[PodClass], bool]) -> int:
@@ -155,9 +169,9 @@ class Matcher:
                 found[name, protocol][port] |= Match(1 << number if is_only else 0, 1 << number)
         return found
 
-    def selected(self, subject: Pods | Undecided) -> Match:
+    def selected(self, subject: Peer) -> Match:
         """Return the pods that a policy is for."""
-        return Match(0, self.pods) if isinstance(subject, Undecided) else self._pods_by_label(subject)
+        return self._match(subject) & Match(self.pods, self.pods)
 
     def match(self, peers: Iterable[Peer]) -> Match:
         """Return whom any of these peers means."""
@@ -180,36 +194,58 @@ class Matcher:
                 found += (Doubt(unclear & bits, reason) for bits, reason in self._reasons(peer) if unclear & bits)
         return tuple(found)
 
-    def _reasons(self, peer: Peer | Undecided) -> tuple[tuple[int, str], ...]:
+    def _reasons(self, peer: Peer) -> tuple[tuple[int, str], ...]:
         match peer:
+            case AllOf(parts=parts) | AnyOf(parts=parts):
+                return tuple(reason for part in parts for reason in self._reasons_within(part))
+            case Not(part=part) | Selected(pods=part):
+                return tuple(self._reasons_within(part))
+            case Undecided(reason=reason):
+                return ((~0, reason),)
             case Pods():
                 return ((self.host_pods, HOST_NETWORK), (~self.host_pods, LABELS_UNKNOWN))
             case Block(meaning=BlockMeaning.PLUGIN):
                 return ((~0, BLOCK_OF_PODS),)
-            case Block():
-                return ((~0, ADDRESS_UNKNOWN),)
-            case Nodes():
-                return ((~0, NODES_UNKNOWN),)
-            case Undecided(reason=reason):
-                return ((~0, reason),)
             case _:
-                return ()
+                return tuple((~0, reason) for kind, reason in _REASONS.items() if isinstance(peer, kind))
 
-    def _match(self, peer: Peer) -> Match:
+    def _reasons_within(self, part: Peer) -> Iterator[tuple[int, str]]:
+        """Yield why a part is unclear, for those of whom it is."""
+        match = self.match([part])
+        unclear = match.maybe & ~match.sure
+        return ((unclear & bits, reason) for bits, reason in self._reasons(part) if unclear & bits)
+
+    def _match(self, peer: Peer) -> Match:  # noqa: PLR0911 - one for each kind of claim
         match peer:
-            case Pods():
-                return self._pods_by_label(peer)
-            case Nodes():
-                return self._match_nodes(peer)
+            case AllOf(parts=parts):
+                return reduce(and_, map(self._match, parts), Match(self.everyone, self.everyone))
+            case AnyOf(parts=parts):
+                return self.match(parts)
+            case Not(part=part):
+                meant = self._match(part)
+                return Match(self.everyone & ~meant.maybe, self.everyone & ~meant.sure)
+            case Undecided(outside_only=outside_only):
+                return Match(0, self.outside if outside_only else self.everyone)
+            case Everyone():
+                return Match(self.everyone, self.everyone)
             case Entities(cluster=cluster, world=world):
                 bits = (self.pods if cluster else 0) | (self.outside if world else 0)
                 return Match(bits, bits)
-            case Undecided(outside_only=outside_only):
-                return Match(0, self.outside if outside_only else self.everyone)
             case Block():
                 return self._match_block(peer)
-            case Everyone():
-                return Match(self.everyone, self.everyone)
+            case Nodes():
+                return self._match_nodes(peer)
+            case LabelTest() | Selected() | Pods():
+                return self._match_pods(peer)
+
+    def _match_pods(self, peer: LabelTest | Selected | Pods) -> Match:
+        match peer:
+            case LabelTest():
+                return self._tests.get(peer, NOBODY)
+            case Selected():
+                return self._selected_by_tests(peer)
+            case Pods():
+                return self._pods_by_label(peer)
 
     def _pods_by_label(self, peer: Pods) -> Match:
         found = self._selected_pods(peer.pods)
@@ -218,13 +254,23 @@ class Matcher:
             found &= Match(own, own)
         else:
             found &= self._selected_namespaces(peer.namespaces)
-        match peer.host_pods:
+        return self._of_network(found, peer.host_pods)
+
+    def _selected_by_tests(self, peer: Selected) -> Match:
+        own = self._in_namespace.get(peer.namespace, 0) if peer.namespace else self.pods
+        return self._of_network(self._match(peer.pods) & Match(own, own), peer.host_pods)
+
+    def _of_network(self, found: Match, host_pods: HostPods) -> Match:
+        """Leave of these pods those on the network that is meant."""
+        match host_pods:
             case HostPods.NEVER:
                 return Match(found.sure & ~self.host_pods, found.maybe & ~self.host_pods)
             case HostPods.PLUGIN:
                 return Match(found.sure & ~self.host_pods, found.maybe)
             case HostPods.ALWAYS:
                 return found
+            case HostPods.ONLY:
+                return Match(found.sure & self.host_pods, found.maybe & self.host_pods)
 
     def _selected_pods(self, selector: LabelSelector) -> Match:
         key = b"p" + msgspec.json.encode(selector)

@@ -14,7 +14,19 @@ from typing import Any, TypeAlias
 import msgspec
 
 from scanner.analysis.network.addresses import AddressSpace, address_place
-from scanner.analysis.network.rules import Block, BlockMeaning, NamedPort, Nodes, Pods, Policy
+from scanner.analysis.network.label_tests import LabelTests, ServiceAccountName
+from scanner.analysis.network.rules import (
+    Block,
+    BlockMeaning,
+    LabelTest,
+    NamedPort,
+    Nodes,
+    Peer,
+    Pods,
+    Policy,
+    Selected,
+    parts_of,
+)
 from scanner.analysis.network.selection import GENERATED_LABELS, JOB, POD
 from scanner.model.refs import ObjectRef
 from scanner.model.selectors import LabelSelector
@@ -44,6 +56,9 @@ class PodClass:
     ports: tuple[tuple[str, str, int], ...]
     #: Ranges of its addresses by their number; None if not known, or of no matter.
     addresses: tuple[int, ...] | None
+    #: The tests of labels that it passes, and those of which that is not known.
+    holds: tuple[LabelTest, ...] = ()
+    hidden: tuple[LabelTest, ...] = ()
 
 
 @dataclass(slots=True)
@@ -54,6 +69,9 @@ class Vocabulary:
     of_namespaces: dict[str, set[str]] = field(default_factory=lambda: defaultdict(set))
     of_pods: dict[str, set[str]] = field(default_factory=lambda: defaultdict(set))
     of_own_pods: dict[str, dict[str, set[str]]] = field(default_factory=lambda: defaultdict(lambda: defaultdict(set)))
+    #: Tests of labels; of pods anywhere, and of pods of one namespace.
+    tests: set[LabelTest] = field(default_factory=set)
+    own_tests: dict[str, set[LabelTest]] = field(default_factory=lambda: defaultdict(set))
     port_names: set[str] = field(default_factory=set)
     #: Whether it matters which addresses pods have.
     asks_for_addresses: bool = False
@@ -63,14 +81,21 @@ class Vocabulary:
         """Collect what these policies ask."""
         found = cls()
         for policy in policies:
-            found._add_pods(policy.subject)
+            found._add(policy.subject)
             for rule in (*(policy.ingress or ()), *(policy.egress or ())):
                 for peer in rule.peers:
-                    found._add_pods(peer)
+                    found._add(peer)
                 found.port_names.update(port.name for port in rule.ports or () if isinstance(port, NamedPort))
         return found
 
-    def _add_pods(self, peer: object) -> None:
+    def _add(self, peer: Peer) -> None:
+        for part in parts_of(peer):
+            self._add_part(part)
+
+    def _add_part(self, peer: Peer) -> None:
+        if isinstance(peer, Selected):
+            tests = {part for part in parts_of(peer.pods) if isinstance(part, LabelTest)}
+            (self.own_tests[peer.namespace] if peer.namespace else self.tests).update(tests)
         if isinstance(peer, Nodes) or (isinstance(peer, Block) and peer.meaning is not BlockMeaning.OUTSIDE):
             self.asks_for_addresses = True
         if not isinstance(peer, Pods):
@@ -122,6 +147,7 @@ class _Grouper:
         self._pod_keys: dict[str, dict[str, set[str]]] = {}
         self._specs: dict[bytes, Mapping[str, Any]] = {}
         self._ports: dict[int, tuple[tuple[str, str, int], ...]] = {}
+        self._tests = LabelTests(snapshot, vocabulary.tests, vocabulary.own_tests, are_labels_known=policy_only)
 
     def group(self) -> Grouping:
         numbers: dict[PodClass, int] = {}
@@ -161,6 +187,8 @@ class _Grouper:
         asked = self._pod_labels_asked(namespace)
         name, namespace_labels, is_unread = self._namespace(namespace)
         hidden = not is_running and any(key in GENERATED_LABELS and key not in labels for key in asked)
+        account = ServiceAccountName(namespace, str(spec.get("serviceAccountName") or "default"))
+        passed, unclear = self._tests.ask(account, labels, is_running=is_running)
         return PodClass(
             namespace=name,
             namespace_labels=namespace_labels,
@@ -170,6 +198,8 @@ class _Grouper:
             on_host_network=not self._policy_only and spec.get("hostNetwork") is True,
             ports=self._ports_of(spec),
             addresses=self._ranges(addresses),
+            holds=passed,
+            hidden=unclear,
         )
 
     def _pod_labels_asked(self, namespace: str) -> dict[str, set[str]]:
@@ -184,7 +214,8 @@ class _Grouper:
         if name not in self._namespaces:
             labels = _reduced(self._snapshot.namespaces.get(name, {}), self._asked.of_namespaces)
             is_unread = not self._policy_only and name not in self._read and bool(self._asked.of_namespaces)
-            self._namespaces[name] = (name if name in self._asked.of_own_pods else "", labels, is_unread)
+            has_own = name in self._asked.of_own_pods or name in self._asked.own_tests
+            self._namespaces[name] = (name if has_own else "", labels, is_unread)
         return self._namespaces[name]
 
     def _ports_of(self, spec: Mapping[str, Any]) -> tuple[tuple[str, str, int], ...]:

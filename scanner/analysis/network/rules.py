@@ -4,24 +4,50 @@ Nothing here knows which pods there are: a peer is a claim about pods and addres
 """
 
 import enum
-from dataclasses import dataclass
-from typing import TypeAlias
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import ClassVar, TypeAlias
 
 from scanner.analysis.network.ports import Span
 from scanner.model.refs import ObjectRef
 from scanner.model.selectors import LabelSelector
 
 
-class Tier(enum.IntEnum):
-    """When policies are asked, lowest first; each tier leaves to the next what it does not decide.
+class End(enum.Enum):
+    """What becomes of traffic that no rule of a tier decides, where a policy of it applies."""
 
-    Source: https://network-policy-api.sigs.k8s.io/api-overview/, and for the first Cilium's "deny takes precedence".
+    #: The next tier is asked.
+    NEXT = "next"
+    #: It is denied: such policies isolate the pods that they are for.
+    DENY = "deny"
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Tier:
+    """Policies that are asked together; tiers are asked by order, then by name, and leave to the next what they pass.
+
+    Source: https://network-policy-api.sigs.k8s.io/api-overview/; for the numbers, which leave room for tiers of one's
+    own between, and for the names https://docs.tigera.io/calico/latest/network-policy/policy-tiers/tiered-policy; for
+    what comes first, Cilium's "deny takes precedence".
     """
 
-    PLUGIN_DENY = 0
-    ADMIN = 1
-    NETWORK_POLICY = 2
-    BASELINE = 3
+    order: float
+    name: str
+    end: End = field(default=End.NEXT, compare=False)
+    #: Whether pods and the nodes that they run on may reach each other whatever its policies say.
+    spares_nodes: bool = field(default=False, compare=False)
+
+    PLUGIN_DENY: ClassVar["Tier"]
+    ADMIN: ClassVar["Tier"]
+    NETWORK_POLICY: ClassVar["Tier"]
+    BASELINE: ClassVar["Tier"]
+
+
+Tier.PLUGIN_DENY = Tier(-math.inf, "plugin")
+Tier.ADMIN = Tier(1000, "kube-admin")
+Tier.NETWORK_POLICY = Tier(1_000_000, "default", End.DENY, spares_nodes=True)
+Tier.BASELINE = Tier(10_000_000, "kube-baseline")
 
 
 class Direction(enum.StrEnum):
@@ -50,6 +76,8 @@ class HostPods(enum.StrEnum):
     NEVER = "never"
     #: As with all others.
     ALWAYS = "always"
+    #: They alone are meant.
+    ONLY = "only"
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,7 +142,73 @@ class Undecided:
     outside_only: bool = False
 
 
-Peer: TypeAlias = Pods | Block | Nodes | Entities | Everyone | Undecided
+class TestKind(enum.StrEnum):
+    """How a label is compared."""
+
+    HAS = "has"
+    EQUALS = "=="
+    CONTAINS = "contains"
+    STARTS_WITH = "starts with"
+    ENDS_WITH = "ends with"
+
+
+@dataclass(frozen=True, slots=True)
+class LabelTest:
+    """Pods with a label that has, or holds, a value.
+
+    Keys are those of the pod; of its namespace behind `pcns.`, of its service account behind `pcsa.`; and the few that
+    Calico adds. It is only asked within `Selected`.
+    """
+
+    key: str
+    kind: TestKind
+    value: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Selected:
+    """Pods by an expression over `LabelTest`; of one namespace, or of any where it is empty."""
+
+    pods: "Peer"
+    namespace: str = ""
+    host_pods: HostPods = HostPods.NEVER
+
+
+@dataclass(frozen=True, slots=True)
+class AllOf:
+    """Whom every part means; everyone, if there is none."""
+
+    parts: tuple["Peer", ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class AnyOf:
+    """Whom one of the parts means; nobody, if there is none."""
+
+    parts: tuple["Peer", ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Not:
+    """Whom the part does not mean."""
+
+    part: "Peer"
+
+
+Peer: TypeAlias = Pods | Block | Nodes | Entities | Everyone | Undecided | LabelTest | Selected | AllOf | AnyOf | Not
+
+
+def parts_of(peer: Peer) -> Iterator[Peer]:
+    """Yield a claim and all that it is made of, except what stands within `Selected`."""
+    yield peer
+    match peer:
+        case AllOf(parts=parts) | AnyOf(parts=parts):
+            for part in parts:
+                yield from parts_of(part)
+        case Not(part=part):
+            yield from parts_of(part)
+        case _:
+            return
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,17 +241,21 @@ class Rule:
 class Policy:
     """A policy: the rules for the pods that it selects, in order.
 
-    In the tier of NetworkPolicies the selected pods are isolated in each direction that has an entry, and rules have no
-    order; in the others the first rule that matches decides, and no rule leaves the traffic alone.
+    The first rule that matches decides. In a tier that ends with a denial the selected pods are isolated in each
+    direction that has an entry; in the others no rule leaves the traffic alone.
     """
 
     ref: ObjectRef
     tier: Tier
-    subject: Pods | Undecided
+    subject: Peer
     ingress: tuple[Rule, ...] | None
     egress: tuple[Rule, ...] | None
     #: Within the tier, lowest first.
-    priority: int = 0
+    priority: float = 0
+    #: Among those of one priority, policies of one series are asked by `place`; series, and policies without one, among
+    #: each other in no order that anyone promises.
+    series: str = ""
+    place: str = ""
     #: Why it is not certain that there is such a policy; empty if it is.
     doubt: str = ""
 

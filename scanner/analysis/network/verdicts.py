@@ -17,7 +17,7 @@ from typing import NamedTuple, TypeAlias
 from scanner.analysis.network.matching import NOBODY, Doubt, Match, Matcher
 from scanner.analysis.network.pod_classes import PodClass
 from scanner.analysis.network.ports import EVERY_PORT, PROTOCOLS, Span, port_span
-from scanner.analysis.network.rules import Action, Direction, NamedPort, Policy, Rule, Tier
+from scanner.analysis.network.rules import Action, Direction, End, HostPods, NamedPort, Pods, Policy, Rule, Tier
 
 
 class Flow(NamedTuple):
@@ -71,7 +71,11 @@ def prepared(policies: Iterable[Policy], matcher: Matcher) -> tuple[ReadyPolicy,
     """Find the pods and peers of each policy, in the order in which policies are asked."""
     maker = _Maker(matcher)
     ready = [maker.policy(policy) for policy in policies]
-    return tuple(sorted(ready, key=lambda p: (p.policy.tier, p.policy.priority, p.policy.ref)))
+    return tuple(sorted(ready, key=lambda p: _place(p.policy)))
+
+
+def _place(policy: Policy) -> tuple[object, ...]:
+    return (policy.tier, policy.priority, policy.series, policy.place, policy.ref)
 
 
 class _Maker:
@@ -192,40 +196,58 @@ def _decide(applied: list[_Applied], pod: PodClass, matcher: Matcher) -> Match:
     """Return who gets through on one span of ports."""
     fates = _Fates(open=matcher.everyone)
     for tier, policies in groupby(applied, key=lambda a: a.policy.policy.tier):
-        if tier is Tier.NETWORK_POLICY:
-            _ask_network_policies(list(policies), fates, pod, matcher)
-        else:
-            _ask_in_order(list(policies), fates)
+        _ask_tier(tier, list(policies), fates, pod, matcher)
     # What no policy decides gets through.
     return Match(matcher.everyone & ~fates.denied, fates.allowed | fates.open)
 
 
-def _ask_network_policies(policies: list[_Applied], fates: _Fates, pod: PodClass, matcher: Matcher) -> None:
-    """Let the union of all rules decide; a policy that certainly selects a pod leaves nothing to the next tier."""
-    sure = [p for p in policies if p.is_sure]
-    allowed = {id(p): reduce(or_, (m for _, m in p.rules), NOBODY) for p in policies}
-    most = reduce(or_, (match.maybe for match in allowed.values()))
-    # All apply to a pod on the host network or none does; of others in doubt, any one may apply alone.
-    together = sure or (policies if pod.on_host_network else [])
-    least = (
-        reduce(or_, (allowed[id(p)].sure for p in together))
-        if together
-        else reduce(and_, (match.sure for match in allowed.values()))
-    )
-    fates.allowed |= fates.open & (most | matcher.host_pods)
-    fates.denied |= fates.open & ~least
-    if sure:
-        fates.open = 0
-
-
-def _ask_in_order(policies: list[_Applied], fates: _Fates) -> None:
-    """Ask policies by priority. Which of several with one priority decides is left open, so all of them may."""
+def _ask_tier(tier: Tier, policies: list[_Applied], fates: _Fates, pod: PodClass, matcher: Matcher) -> None:
+    """Ask the policies of a tier, and leave open what it passes on."""
+    if tier.spares_nodes:
+        fates.allowed |= fates.open & matcher.host_pods
+    asked = fates.open
     for _, equals in groupby(policies, key=lambda a: a.policy.policy.priority):
-        left = fates.open
-        rest = [_ask_rules(policy, left, fates) for policy in equals]
-        fates.open = reduce(and_, rest)
+        _ask_equals(list(equals), fates)
+    if tier.end is End.DENY:
+        fates.denied |= fates.open & _ending(policies, asked, pod)
+        if any(p.is_sure for p in policies):
+            fates.open = 0
     fates.open |= fates.passed
     fates.passed = 0
+
+
+def _ask_equals(policies: list[_Applied], fates: _Fates) -> None:
+    """Ask policies of one priority. Which of several series decides first is left open, so each of them may."""
+    left = fates.open
+    rest = [
+        reduce(lambda open_, policy: _ask_rules(policy, open_, fates), members, left)
+        for _, members in groupby(policies, key=_series)
+    ]
+    fates.open = reduce(and_, rest)
+
+
+def _series(applied: _Applied) -> object:
+    return applied.policy.policy.series or id(applied)
+
+
+def _ending(policies: list[_Applied], asked: int, pod: PodClass) -> int:
+    """Return the peers that may come to the end of a tier: that takes one policy that applies and none that decides.
+
+    Where it is certain of none that it applies, any one may alone. Those whose say over the host network is up to the
+    plugin apply together, if nothing else is in doubt.
+    """
+    if any(p.is_sure for p in policies):
+        return asked
+    left = [(p, asked & ~reduce(or_, (match.sure for _, match in p.rules), 0)) for p in policies]
+    hinges = pod.on_host_network and pod.is_running and not pod.is_namespace_unread
+    together = [open_ for p, open_ in left if hinges and _is_up_to_plugin(p)]
+    alone = [open_ for p, open_ in left if not (hinges and _is_up_to_plugin(p))]
+    return reduce(or_, alone, reduce(and_, together) if together else 0)
+
+
+def _is_up_to_plugin(applied: _Applied) -> bool:
+    policy = applied.policy.policy
+    return isinstance(policy.subject, Pods) and policy.subject.host_pods is HostPods.PLUGIN and not policy.doubt
 
 
 def _ask_rules(applied: _Applied, open_: int, fates: _Fates) -> int:
