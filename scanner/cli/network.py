@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 from scanner.cli.clock import now
+from scanner.cli.network_diff import add_diff
 from scanner.cli.network_graph import add_graph
 from scanner.cli.network_propose import add_propose
 from scanner.cli.sources import read_snapshot, register_source
@@ -54,6 +55,7 @@ def register(parser: argparse.ArgumentParser) -> None:
     register_source(exposed)
     add_propose(commands)
     add_graph(commands, _POLICY_ONLY_HELP)
+    add_diff(commands, _POLICY_ONLY_HELP)
 
 
 def _connections(arguments: argparse.Namespace) -> int:
