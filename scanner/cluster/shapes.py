@@ -16,6 +16,7 @@ from scanner.model.availability import (
     ClaimBody,
     DisruptionBudgetBody,
     LimitRangeBody,
+    PriorityClassBody,
     Quantities,
     SpreadTerm,
 )
@@ -289,6 +290,7 @@ SHAPES: Mapping[GroupKind, type] = {
     GroupKind("networking.k8s.io", "Ingress"): IngressBody,
     GroupKind("networking.k8s.io", "NetworkPolicy"): NetworkPolicyBody,
     GroupKind("networking.k8s.io", "Ingress"): IngressBody,
+    GroupKind("scheduling.k8s.io", "PriorityClass"): PriorityClassBody,
     GroupKind("policy", "PodDisruptionBudget"): DisruptionBudgetBody,
     GroupKind(RBAC_GROUP, "Role"): RoleBody,
     GroupKind(RBAC_GROUP, "ClusterRole"): RoleBody,

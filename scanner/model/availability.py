@@ -126,6 +126,13 @@ class LimitRangeBody(msgspec.Struct, frozen=True):
     spec: LimitRangeSpec = LimitRangeSpec()
 
 
+class PriorityClassBody(msgspec.Struct, frozen=True, rename="camel", omit_defaults=True):
+    """The body of a PriorityClass on the wire."""
+
+    #: Whether pods that name no class get this one.
+    global_default: bool = False
+
+
 class ClaimSpec(msgspec.Struct, frozen=True, rename="camel", omit_defaults=True):
     """The spec of a PersistentVolumeClaim."""
 

@@ -120,6 +120,7 @@ RESOURCES: tuple[Resource, ...] = (
             (_ANTREA, "clusternetworkpolicies", "ClusterNetworkPolicy", ("v1beta1",), False),
         )
     ),
+    _grouped("scheduling.k8s.io", "priorityclasses", "PriorityClass", "which pods go first", namespaced=False),
     _grouped("policy", "poddisruptionbudgets", "PodDisruptionBudget", "availability during drains"),
     _grouped("autoscaling", "horizontalpodautoscalers", "HorizontalPodAutoscaler", "scaling", versions=("v2", "v1")),
     _grouped(

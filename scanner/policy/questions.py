@@ -16,7 +16,16 @@ from scanner.analysis.rbac.masters import masters_bound
 from scanner.analysis.rbac.rights import subjects_who_can
 from scanner.analysis.rbac.roles import feeders_of_sensitive_rights, unused_roles
 from scanner.analysis.rbac.subjects import RBAC_READS, SERVICE_ACCOUNT
-from scanner.analysis.readiness import autoscaling, disruption, placement, resources, scale, serving
+from scanner.analysis.readiness import (
+    autoscaling,
+    connections,
+    disruption,
+    hosts,
+    placement,
+    resources,
+    scale,
+    serving,
+)
 from scanner.analysis.secrets import literals, references, tokens
 from scanner.model.answer import Answer
 from scanner.model.refs import GroupKind
@@ -70,12 +79,16 @@ QUESTIONS: Mapping[str, Question] = {
     "readiness.autoscalers_that_cannot_scale": Question(
         ask=autoscaling.autoscalers_that_cannot_scale, reads=(scale.AUTOSCALER, resources.LIMIT_RANGE, *_WORKLOADS)
     ),
+    "readiness.autoscalers_against_replicas": Question(
+        ask=autoscaling.autoscalers_against_replicas, reads=(scale.AUTOSCALER, *_WORKLOADS)
+    ),
     "readiness.budgets_that_block_drains": Question(
         ask=disruption.budgets_that_block_drains, reads=(disruption.BUDGET, scale.AUTOSCALER, *_WORKLOADS)
     ),
     "readiness.containers_without": Question(
         ask=resources.containers_without, reads=(resources.LIMIT_RANGE, *_WORKLOADS)
     ),
+    "readiness.local_databases": Question(ask=hosts.local_databases, reads=_WORKLOADS),
     "readiness.overlapping_budgets": Question(
         ask=disruption.overlapping_budgets, reads=(disruption.BUDGET, *_WORKLOADS)
     ),
@@ -88,11 +101,26 @@ QUESTIONS: Mapping[str, Question] = {
     "readiness.replicated_without_spread": Question(
         ask=placement.replicated_without_spread, reads=(scale.AUTOSCALER, *_WORKLOADS)
     ),
+    "readiness.resource_metrics_served": Question(
+        ask=autoscaling.resource_metrics_served, reads=(scale.AUTOSCALER, *_WORKLOADS)
+    ),
+    "readiness.serving_without_pause": Question(
+        ask=serving.serving_without_pause, reads=(serving.SERVICE, *_WORKLOADS)
+    ),
+    "readiness.serving_without_priority": Question(
+        ask=serving.serving_without_priority, reads=(serving.SERVICE, serving.PRIORITY_CLASS, *_WORKLOADS)
+    ),
     "readiness.serving_without_readiness_probe": Question(
         ask=serving.serving_without_readiness_probe, reads=(serving.SERVICE, *_WORKLOADS)
     ),
+    "readiness.shared_databases": Question(
+        ask=connections.shared_databases, reads=(serving.SERVICE, scale.AUTOSCALER, *_WORKLOADS)
+    ),
     "readiness.single_replica": Question(
         ask=serving.single_replica, reads=(serving.SERVICE, scale.AUTOSCALER, *_WORKLOADS)
+    ),
+    "readiness.written_down_hosts": Question(
+        ask=hosts.written_down_hosts, reads=(hosts.SERVICE, hosts.INGRESS, *_WORKLOADS)
     ),
     "secrets.default_accounts": Question(ask=tokens.default_accounts, reads=tokens.READS),
     "secrets.legacy_tokens": Question(ask=references.legacy_tokens, reads=(references.SECRET,)),

@@ -1,13 +1,14 @@
 """HorizontalPodAutoscalers that can never do their work."""
 
 import datetime as dt
+import re
 from collections.abc import Iterator
 
 import msgspec
 
 from scanner.analysis.readiness.doubt import doubted
 from scanner.analysis.readiness.resources import LIMIT_RANGE, has, lasting_containers
-from scanner.analysis.readiness.scale import AUTOSCALER, SCALED
+from scanner.analysis.readiness.scale import AUTOSCALER, SCALED, autoscalers_by_target, scale_of
 from scanner.model.answer import Answer
 from scanner.model.availability import (
     AutoscalerBody,
@@ -22,7 +23,7 @@ from scanner.model.objects import KubeObject
 from scanner.model.refs import ObjectRef
 from scanner.model.resources import BY_KIND
 from scanner.model.snapshot import Snapshot, SourceKind
-from scanner.model.workload import Workload
+from scanner.model.workload import TEMPLATE_PATHS, Workload
 
 #: Where metrics that autoscaling/v1 has no field for are kept; with it, a missing CPU target is none.
 _V1_METRICS = "autoscaling.alpha.kubernetes.io/metrics"
@@ -48,6 +49,73 @@ def autoscalers_that_cannot_scale(snapshot: Snapshot, *, now: dt.datetime) -> It
             yield doubted(_judge(snapshot, autoscaler, spec, workload), snapshot, LIMIT_RANGE)
         else:
             yield _without_target(snapshot, autoscaler.ref, target)
+
+
+def autoscalers_against_replicas(snapshot: Snapshot, *, now: dt.datetime) -> Iterator[Answer]:
+    """Tell which manifests set the replicas of what an autoscaler scales: applied, they undo what it did.
+
+    Only files that people write tell: in an object that an API server has stored (it has a uid), the replicas are what
+    the autoscaler made of them.
+    """
+    del now  # nothing here depends on the time
+    scaled = snapshot.derive(autoscalers_by_target)
+    for workload in snapshot.workloads:
+        autoscaler = scaled.get((workload.ref.group_kind, workload.ref.namespace, workload.ref.name))
+        scale = scale_of(snapshot, workload)
+        written = workload.object is not None and workload.object.origin and not workload.ref.uid
+        if autoscaler is None or scale is None or not written or scale.written is None:
+            yield Answer(resource=workload.ref, outcome=Outcome.PASS, message="Nothing sets its replicas twice")
+        else:
+            yield Answer(
+                resource=workload.ref,
+                outcome=Outcome.FAIL,
+                message=f"Its manifest sets replicas, which {autoscaler.ref} decides",
+                evidence=(
+                    Fact(path="spec.replicas", value=scale.written),
+                    Fact(path="spec.scaleTargetRef", object=autoscaler.ref),
+                ),
+            )
+
+
+#: Programs that serve the metrics API, by the last part of the image's name.
+_METRICS_SERVERS = re.compile(r"metrics-server|prometheus-adapter|k8s-prometheus-adapter")
+
+
+def resource_metrics_served(snapshot: Snapshot, *, now: dt.datetime) -> Iterator[Answer]:
+    """Tell which autoscalers measure CPU or memory although nothing that could serve these metrics runs.
+
+    Files do not tell what runs in the cluster: unknown. Neither does a cluster whose pods could not all be listed.
+    """
+    del now  # nothing here depends on the time
+    is_served = snapshot.derive(serves_resource_metrics)
+    for autoscaler in snapshot.of(*AUTOSCALER):
+        if is_served or not any(_measured(autoscaler, autoscaler.decode(AutoscalerBody).spec)):
+            yield Answer(
+                resource=autoscaler.ref, outcome=Outcome.PASS, message="Its metrics are served, or not of pods"
+            )
+        elif snapshot.source is SourceKind.MANIFESTS or snapshot.inconclusive(TEMPLATE_PATHS):
+            yield Answer(
+                resource=autoscaler.ref,
+                outcome=Outcome.UNKNOWN,
+                message="Whether the cluster serves the metrics of pods is not known",
+                missing=("list pods",),
+            )
+        else:
+            yield Answer(
+                resource=autoscaler.ref,
+                outcome=Outcome.FAIL,
+                message="Nothing seen in the cluster serves the metrics of pods",
+                evidence=(Fact(path="spec.metrics"),),
+            )
+
+
+def serves_resource_metrics(snapshot: Snapshot) -> bool:
+    """Tell whether a container runs a program that is known to serve the metrics API."""
+    return any(
+        _METRICS_SERVERS.search(str(container.spec.get("image") or "").rpartition("/")[2])
+        for workload in snapshot.workloads
+        for container in workload.template.containers
+    )
 
 
 def _without_target(snapshot: Snapshot, autoscaler: ObjectRef, target: ScaleTarget) -> Answer:
@@ -90,10 +158,15 @@ def _judge(snapshot: Snapshot, autoscaler: KubeObject, spec: AutoscalerSpec, wor
 
 def _utilizations(autoscaler: KubeObject, spec: AutoscalerSpec) -> Iterator[ResourceMetric]:
     """Yield the metrics that are a share of what containers request."""
+    return (measured for measured in _measured(autoscaler, spec) if measured.target.type == "Utilization")
+
+
+def _measured(autoscaler: KubeObject, spec: AutoscalerSpec) -> Iterator[ResourceMetric]:
+    """Yield the metrics of pods' CPU and memory."""
     metrics = spec.metrics or ()
     if spec.target_cpu is not None or not (metrics or _V1_METRICS in (autoscaler.meta.annotations or {})):
         metrics = (*metrics, _DEFAULT_METRIC)
     for metric in metrics:
         measured = metric.resource or metric.container_resource
-        if measured is not None and measured.target.type == "Utilization":
+        if measured is not None:
             yield measured

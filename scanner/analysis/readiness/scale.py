@@ -40,6 +40,8 @@ class Scale:
     fewest: int
     most: int
     fact: Fact
+    #: The replicas that the workload itself names; None if it names none.
+    written: int | None = None
 
 
 def scale_of(snapshot: Snapshot, workload: Workload) -> Scale | None:
@@ -54,10 +56,12 @@ def scale_of(snapshot: Snapshot, workload: Workload) -> Scale | None:
     replicas = 1 if said is None else said
     autoscaler = snapshot.derive(autoscalers_by_target).get(_key(workload.ref)) if replicas else None
     if autoscaler is None:
-        return Scale(fewest=replicas, most=replicas, fact=Fact(path="spec.replicas", value=said))
+        return Scale(fewest=replicas, most=replicas, fact=Fact(path="spec.replicas", value=said), written=said)
     spec = autoscaler.decode(AutoscalerBody).spec
     fact = Fact(path="spec.minReplicas", value=spec.min_replicas, object=autoscaler.ref)
-    return Scale(fewest=1 if spec.min_replicas is None else spec.min_replicas, most=spec.max_replicas, fact=fact)
+    return Scale(
+        fewest=1 if spec.min_replicas is None else spec.min_replicas, most=spec.max_replicas, fact=fact, written=said
+    )
 
 
 _Key = tuple[GroupKind, str, str]

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from scanner.analysis.readiness.doubt import doubted
 from scanner.analysis.readiness.scale import AUTOSCALER, scale_of
 from scanner.model.answer import Answer
+from scanner.model.availability import PriorityClassBody
 from scanner.model.finding import Fact, Outcome
 from scanner.model.network import ServiceBody, ServicePort, ServiceSpec
 from scanner.model.refs import GroupKind, ObjectRef
@@ -15,6 +16,8 @@ from scanner.model.snapshot import Snapshot
 from scanner.model.workload import Container, ContainerRole, Workload
 
 SERVICE = GroupKind("", "Service")
+#: A class may be the default of every pod that names none.
+PRIORITY_CLASS = GroupKind("scheduling.k8s.io", "PriorityClass")
 _DEPLOYMENT = GroupKind("apps", "Deployment")
 
 
@@ -67,6 +70,46 @@ def serving_without_readiness_probe(snapshot: Snapshot, *, now: dt.datetime) -> 
     return (_readiness(snapshot, workload) for workload in snapshot.workloads)
 
 
+def serving_without_pause(snapshot: Snapshot, *, now: dt.datetime) -> Iterator[Answer]:
+    """Tell which workloads get traffic from a Service and have no preStop hook that holds the end off.
+
+    A pod is told to stop at the same moment at which it leaves the Service; proxies hear of the latter later. The
+    containers that declare the Service's target ports, else all, need one; pods that run to an end none.
+    """
+    del now  # nothing here depends on the time
+    return (_pause(snapshot, workload) for workload in snapshot.workloads)
+
+
+def serving_without_priority(snapshot: Snapshot, *, now: dt.datetime) -> Iterator[Answer]:
+    """Tell which workloads get traffic from a Service and count no more than a batch job when nodes are full.
+
+    Where a PriorityClass is the default of all pods, each has one.
+    """
+    del now  # nothing here depends on the time
+    has_default = snapshot.derive(has_default_priority)
+    for workload in snapshot.workloads:
+        spec = workload.template.spec
+        services = () if has_default or spec.get("priorityClassName") else services_before(snapshot, workload)
+        if not services or spec.get("priority"):
+            yield _passed(workload, "Has a priority, or serves nothing")
+            continue
+        answer = Answer(
+            resource=workload.ref,
+            outcome=Outcome.FAIL,
+            message="Serves, but has no priority above what only works in the background",
+            evidence=(
+                Fact(path=f"{workload.template.path}.priorityClassName"),
+                *(service.fact for service in services),
+            ),
+        )
+        yield doubted(answer, snapshot, PRIORITY_CLASS)
+
+
+def has_default_priority(snapshot: Snapshot) -> bool:
+    """Tell whether a PriorityClass is given to pods that name none."""
+    return any(thing.decode(PriorityClassBody).global_default for thing in snapshot.of(*PRIORITY_CLASS))
+
+
 def single_replica(snapshot: Snapshot, *, now: dt.datetime) -> Iterator[Answer]:
     """Tell which Deployments behind a Service run one pod, or may be scaled down to one.
 
@@ -95,6 +138,40 @@ def _readiness(snapshot: Snapshot, workload: Workload) -> Answer:
         message=f"Service {names} sends traffic to pods that no readiness probe has found ready",
         evidence=(*probes, *(service.fact for service, _ in unprobed)),
     )
+
+
+def _pause(snapshot: Snapshot, workload: Workload) -> Answer:
+    if workload.template.spec.get("restartPolicy", "Always") != "Always":
+        return _passed(workload, "Its pods run to an end")
+    services = services_before(snapshot, workload)
+    hasty = {
+        container.name: container
+        for service in services
+        for container in _serving(service, workload)
+        if not (container.spec.get("lifecycle") or {}).get("preStop")
+    }
+    if not hasty:
+        return _passed(workload, "Pauses before it stops" if services else "No Service")
+    return Answer(
+        resource=workload.ref,
+        outcome=Outcome.FAIL,
+        message=f"Stops at once while requests still come: {', '.join(sorted(hasty))}",
+        evidence=tuple(
+            Fact(
+                path=f"{container.path}.lifecycle.preStop",
+                container=container.name,
+                object=container.owner if container.owner != workload.ref else None,
+            )
+            for container in hasty.values()
+        ),
+    )
+
+
+def _serving(service: Service, workload: Workload) -> tuple[Container, ...]:
+    """Return the containers that declare a target port of a Service; if none does, all regular ones."""
+    running = [c for c in workload.template.containers if c.role in {ContainerRole.REGULAR, ContainerRole.SIDECAR}]
+    declaring = tuple(c for c in running if any(_declares(c, port) for port in service.spec.ports or ()))
+    return declaring or tuple(c for c in running if c.role is ContainerRole.REGULAR)
 
 
 def _probe(container: Container, workload: Workload) -> Fact:
