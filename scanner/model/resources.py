@@ -71,6 +71,7 @@ _NETWORK = "networking.k8s.io"
 _POLICY_API = "policy.networking.k8s.io"
 _CALICO = "crd.projectcalico.org"
 _ANTREA = "crd.antrea.io"
+_MONITORING = "monitoring.coreos.com"
 
 _OTHER_POLICIES = "policies of the network plugin, which may isolate pods too"
 
@@ -121,6 +122,21 @@ RESOURCES: tuple[Resource, ...] = (
         )
     ),
     _grouped("scheduling.k8s.io", "priorityclasses", "PriorityClass", "which pods go first", namespaced=False),
+    *(
+        _grouped(_MONITORING, plural, kind, "who scrapes what, for proposed NetworkPolicies")
+        for plural, kind in (
+            ("servicemonitors", "ServiceMonitor"),
+            ("podmonitors", "PodMonitor"),
+            ("prometheuses", "Prometheus"),
+        )
+    ),
+    _grouped(
+        "apiregistration.k8s.io",
+        "apiservices",
+        "APIService",
+        "which pods the API server calls, for proposed NetworkPolicies",
+        namespaced=False,
+    ),
     _grouped("policy", "poddisruptionbudgets", "PodDisruptionBudget", "availability during drains"),
     _grouped("autoscaling", "horizontalpodautoscalers", "HorizontalPodAutoscaler", "scaling", versions=("v2", "v1")),
     _grouped(
