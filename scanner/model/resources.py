@@ -107,6 +107,16 @@ RESOURCES: tuple[Resource, ...] = (
     _grouped(_GATEWAY, "gateways", "Gateway", "exposure and TLS"),
     _grouped(_GATEWAY, "httproutes", "HTTPRoute", "exposure"),
     _grouped(_GATEWAY, "grpcroutes", "GRPCRoute", "exposure"),
+    _grouped(_GATEWAY, "tlsroutes", "TLSRoute", "exposure", versions=("v1", "v1alpha3", "v1alpha2")),
+    _grouped(_GATEWAY, "tcproutes", "TCPRoute", "exposure", versions=("v1", "v1alpha2")),
+    _grouped(_GATEWAY, "udproutes", "UDPRoute", "exposure", versions=("v1", "v1alpha2")),
+    _grouped(
+        _GATEWAY,
+        "referencegrants",
+        "ReferenceGrant",
+        "which routes may use Services, and Gateways certificates, of other namespaces",
+        versions=("v1", "v1beta1"),
+    ),
     *(
         _grouped(group, plural, kind, _OTHER_POLICIES, versions=versions, namespaced=namespaced)
         for group, plural, kind, versions, namespaced in (

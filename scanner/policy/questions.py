@@ -6,7 +6,16 @@ A new question is a function in `scanner.analysis` and one line here.
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 
-from scanner.analysis.network import admin_ports, effects, gateways, isolation, services
+from scanner.analysis.network import (
+    admin_ports,
+    effects,
+    gateways,
+    internet,
+    isolation,
+    routes,
+    services,
+    tenancy,
+)
 from scanner.analysis.pods.debugging import debug_containers
 from scanner.analysis.rbac import grants, log_links, parameters
 from scanner.analysis.rbac.dangling import dangling_bindings
@@ -52,14 +61,22 @@ def _about_identities(ask: Callable[..., Iterable[Answer]], *more: GroupKind) ->
 
 #: `<area>.<function>` → question; sorted by name.
 QUESTIONS: Mapping[str, Question] = {
+    "network.admin_pages_within": Question(ask=admin_ports.admin_pages_within, reads=tenancy.READS),
     "network.admin_ports_exposed": Question(ask=admin_ports.admin_ports_exposed, reads=admin_ports.READS),
     "network.gateways_in_the_clear": Question(ask=gateways.gateways_in_the_clear, reads=gateways.READS),
     "network.holes_filled": Question(ask=effects.holes_filled, reads=effects.READS),
     "network.ingresses_without_backend": Question(ask=services.ingresses_without_backend, reads=services.INGRESS_READS),
+    "network.namespaces_that_other_tenants_reach": Question(
+        ask=tenancy.namespaces_that_other_tenants_reach, reads=tenancy.READS
+    ),
     "network.peers_that_are_nobody": Question(ask=effects.peers_that_are_nobody, reads=effects.READS),
     "network.policies_selecting_nothing": Question(ask=isolation.policies_selecting_nothing, reads=isolation.READS),
     "network.policies_without_effect": Question(ask=effects.policies_without_effect, reads=effects.READS),
+    "network.reachable_from_internet": Question(ask=internet.reachable_from_internet, reads=internet.READS),
+    "network.references_not_granted": Question(ask=routes.references_not_granted, reads=routes.GRANT_READS),
+    "network.routes_without_backend": Question(ask=routes.routes_without_backend, reads=routes.BACKEND_READS),
     "network.services_without_backend": Question(ask=services.services_without_backend, reads=services.SERVICE_READS),
+    "network.system_workloads_reachable": Question(ask=tenancy.system_workloads_reachable, reads=tenancy.READS),
     "network.workloads_without_isolation": Question(ask=isolation.workloads_without_isolation, reads=isolation.READS),
     "pods.debug_containers": Question(ask=debug_containers, reads=_WORKLOADS),
     "rbac.accounts_that_read_node_files": _about_identities(log_links.accounts_that_read_node_files, *_WORKLOADS),

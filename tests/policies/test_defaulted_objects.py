@@ -21,7 +21,7 @@ from tests.policy.api_server import ApiServer, api_server, namespace
 from tests.services import ControlPlane
 
 #: The namespaces that the fixtures are in; nothing is stored in them.
-NAMESPACES = ("shop", "payments")
+NAMESPACES = ("shop", "payments", "kube-system")
 #: Several processes run parts of this module against one API server.
 RUN = uuid.uuid4().hex[:8]
 
@@ -31,7 +31,12 @@ QUESTIONS = [
     if name.startswith(("network/", "secrets/"))
 ]
 #: The test control plane does not have the kinds of the Gateway API.
-ASKED = [(p, folder) for p, folder in QUESTIONS if p.ask and p.ask != "network.gateways_in_the_clear"]
+GATEWAY_QUESTIONS = {
+    "network.gateways_in_the_clear",
+    "network.references_not_granted",
+    "network.routes_without_backend",
+}
+ASKED = [(p, folder) for p, folder in QUESTIONS if p.ask and p.ask not in GATEWAY_QUESTIONS]
 
 
 @pytest.fixture(scope="module")
@@ -68,8 +73,8 @@ def _own(name: str) -> str:
 def _stored(server: ApiServer, thing: dict[str, Any]) -> dict[str, Any]:
     """Return an object as the API server would store it, back in its own namespace."""
     metadata = thing["metadata"]
-    if thing["kind"] == "ServiceAccount" and metadata["name"] == "default":
-        return thing  # it is there already, and has no defaults
+    if thing["kind"] == "Namespace" or (thing["kind"] == "ServiceAccount" and metadata["name"] == "default"):
+        return thing  # it may be there already, and has no defaults that matter
     placed = metadata | ({"namespace": _own(metadata["namespace"])} if "namespace" in metadata else {})
     stored = server.defaulted(thing | {"metadata": placed})
     stored["metadata"] = stored["metadata"] | {k: metadata[k] for k in ("namespace",) if k in metadata}

@@ -10,11 +10,10 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-import msgspec
-
 from scanner.analysis.network.addresses import network_span
-from scanner.analysis.network.gateways import GATEWAY, GRPC_ROUTE, HTTP_ROUTE, attached_routes
+from scanner.analysis.network.gateways import GATEWAY, ROUTE_KINDS, attached_routes
 from scanner.analysis.network.ports import PROTOCOLS, Span, merged, port_span
+from scanner.analysis.network.reference_grants import is_granted, missing_grants
 from scanner.analysis.network.selection import WORKLOAD_KINDS, pods_of, selects
 from scanner.analysis.network.services import INGRESS, SERVICE
 from scanner.model.network import IngressBody, IngressServiceBackend, ServiceBody, ServicePort, ServiceSpec
@@ -25,9 +24,9 @@ from scanner.model.snapshot import Snapshot
 from scanner.model.workload import Workload
 
 #: What the doors rest on.
-DOOR_KINDS: tuple[GroupKind, ...] = (SERVICE, INGRESS, GATEWAY, HTTP_ROUTE, GRPC_ROUTE, *WORKLOAD_KINDS)
+DOOR_KINDS: tuple[GroupKind, ...] = (SERVICE, INGRESS, GATEWAY, *ROUTE_KINDS, *WORKLOAD_KINDS)
 
-_UNGRANTED = "whether a ReferenceGrant lets the route use a Service of another namespace was not read"
+_UNGRANTED = "no ReferenceGrant that was read lets the route use a Service of another namespace"
 
 
 class DoorKind(enum.StrEnum):
@@ -40,6 +39,10 @@ class DoorKind(enum.StrEnum):
     GATEWAY = "Gateway"
     HOST_PORT = "hostPort"
     HOST_NETWORK = "hostNetwork"
+
+
+#: Doors that the world comes to only if it comes to the nodes.
+ON_NODES = frozenset({DoorKind.NODE_PORT, DoorKind.HOST_PORT, DoorKind.HOST_NETWORK})
 
 
 class Seen(enum.StrEnum):
@@ -243,24 +246,13 @@ def _ingress_backends(ingress: KubeObject) -> Iterator[tuple[str, IngressService
                 yield f"spec.rules[{rule}].http.paths[{number}].backend", path.backend.service
 
 
-class _BackendRef(msgspec.Struct):
-    name: str = ""
-    namespace: str = ""
-    kind: str = "Service"
-    group: str = ""
-    port: int = 0
-
-
 def _of_gateways(snapshot: Snapshot, backends: _Backends) -> Iterator[Door]:
     for attached in attached_routes(snapshot):
-        for raw in attached.backends:
-            try:
-                ref = msgspec.json.decode(raw, type=_BackendRef)
-            except msgspec.ValidationError:  # only a file can hold what the schema of the Gateway API refuses
-                continue
-            if (ref.group, ref.kind) != SERVICE:
-                continue
+        for ref in attached.backends:
             namespace = ref.namespace or attached.route.namespace
+            doubt = _doubt_of_reference(snapshot, attached.route, namespace, ref.name)
+            if (ref.group, ref.kind) != SERVICE or doubt is None:
+                continue
             for workload, protocol, target in backends.targets(namespace, ref.name, ref.port):
                 yield Door(
                     kind=DoorKind.GATEWAY,
@@ -271,8 +263,15 @@ def _of_gateways(snapshot: Snapshot, backends: _Backends) -> Iterator[Door]:
                     port=attached.port,
                     target=target,
                     seen=Seen.PROXY,
-                    doubt="" if namespace == attached.route.namespace else _UNGRANTED,
+                    doubt=doubt,
                 )
+
+
+def _doubt_of_reference(snapshot: Snapshot, route: ObjectRef, namespace: str, name: str) -> str | None:
+    """Return why a route may not use a Service, empty if it may, and None if it certainly may not."""
+    if is_granted(snapshot, route.group_kind, route.namespace, SERVICE, namespace, name):
+        return ""
+    return _UNGRANTED if missing_grants(snapshot, namespace) else None
 
 
 def _of_nodes(snapshot: Snapshot) -> Iterator[Door]:

@@ -5,18 +5,17 @@ reason. What stands before the cluster (a cloud's firewall, its network) is not 
 """
 
 import enum
-from collections import defaultdict
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from functools import cached_property, reduce
-from operator import or_
+from functools import cached_property
 
 from scanner.analysis.network.addresses import EVERY_IPV4, EVERY_IPV6, address_place, network_span, range_text, without
-from scanner.analysis.network.connectivity import POLICY_KINDS, Connectivity, connectivity
+from scanner.analysis.network.connectivity import POLICY_KINDS, Connectivity
 from scanner.analysis.network.doors import DOOR_KINDS, Door, Seen, doors
 from scanner.analysis.network.explanations import why_unknown
 from scanner.analysis.network.matching import node_spans, ones
 from scanner.analysis.network.ports import EVERY_PORT, Span, by_protocol, merged, port_span
+from scanner.analysis.network.reach import Reach, full_connectivity, reach
 from scanner.analysis.network.rules import Direction
 from scanner.analysis.network.verdicts import Flows
 from scanner.model.refs import GroupKind, ObjectRef
@@ -119,11 +118,6 @@ EVERYWHERE = "everywhere"
 _ORDER = (Verdict.OPEN, Verdict.UNKNOWN, Verdict.CLOSED)
 
 
-def full_connectivity(snapshot: Snapshot) -> Connectivity:
-    """Return the connectivity in which what the network plugin decides is unknown; for `Snapshot.derive`."""
-    return connectivity(snapshot)
-
-
 def exposures(snapshot: Snapshot) -> tuple[Exposure, ...]:
     """Return the exposure of every workload with pods, in the order of the snapshot."""
     judge = _Judge(snapshot, snapshot.derive(full_connectivity))
@@ -131,7 +125,7 @@ def exposures(snapshot: Snapshot) -> tuple[Exposure, ...]:
 
 
 def entries(snapshot: Snapshot) -> Mapping[ObjectRef, tuple[Entry, ...]]:
-    """Return the doors of every workload with pods, judged."""
+    """Return the doors of every workload with pods, judged; for `Snapshot.derive`."""
     judge = _Judge(snapshot, snapshot.derive(full_connectivity))
     return {ref: judge.entries(ref, classes) for ref, classes in judge.found.grouping.workloads.items()}
 
@@ -144,12 +138,11 @@ class _Judge:
     def exposure(self, ref: ObjectRef, classes: tuple[int, ...]) -> Exposure:
         if classes not in self._reaches:
             self._reaches[classes] = dict(self._outward(classes))
-        sure, maybe = (reduce(or_, (self._sources[is_sure][c] for c in classes)) for is_sure in (True, False))
         return Exposure(
             workload=ref,
             entries=self.entries(ref, classes),
-            reached_from=self._scope(sure, ref.namespace),
-            may_be_reached_from=self._scope(sure | maybe, ref.namespace),
+            reached_from=self._scope(self._reach.sure(classes), ref.namespace),
+            may_be_reached_from=self._scope(self._reach.maybe(classes), ref.namespace),
             reaches=self._reaches[classes],
         )
 
@@ -162,10 +155,6 @@ class _Judge:
 
     @cached_property
     def _reaches(self) -> dict[tuple[int, ...], Mapping[str, Outward]]:
-        return {}
-
-    @cached_property
-    def _scopes(self) -> dict[int, frozenset[str]]:
         return {}
 
     @cached_property
@@ -251,30 +240,15 @@ class _Judge:
         return _written(spans)
 
     @cached_property
-    def _sources(self) -> Mapping[bool, Mapping[int, int]]:
-        """The classes that certainly, and possibly, reach each class on some port."""
-        found: dict[bool, dict[int, int]] = {True: defaultdict(int), False: defaultdict(int)}
-        together: dict[tuple[bool, int], int] = defaultdict(int)
-        for rectangle in self.found.rectangles():
-            together[rectangle.is_sure, rectangle.destinations] |= rectangle.sources
-        for (is_sure, destinations), sources in together.items():
-            for number in ones(destinations & self.found.matcher.pods):
-                found[is_sure][number] |= sources & self.found.matcher.pods
-        return found
-
-    @cached_property
-    def _namespaces(self) -> tuple[frozenset[str], ...]:
-        """The namespaces that the workloads of each class are in."""
-        return tuple(frozenset(ref.namespace for ref in refs) for refs in self.found.grouping.members())
+    def _reach(self) -> Reach:
+        return self.snapshot.derive(reach)
 
     @cached_property
     def _everywhere(self) -> frozenset[str]:
-        return frozenset().union(*self._namespaces)
+        return self._reach.namespaces(self.found.matcher.pods)
 
     def _scope(self, sources: int, own: str) -> Scope:
-        if sources not in self._scopes:
-            self._scopes[sources] = frozenset().union(*(self._namespaces[number] for number in ones(sources)))
-        namespaces = self._scopes[sources]
+        namespaces = self._reach.namespaces(sources)
         if not namespaces:
             return Scope.NOBODY
         if sources == self.found.matcher.pods:

@@ -7,7 +7,7 @@ Source: https://gateway-api.sigs.k8s.io/reference/spec/ (ParentReference, Allowe
 """
 
 import datetime as dt
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 import msgspec
@@ -23,10 +23,26 @@ GATEWAY_GROUP = "gateway.networking.k8s.io"
 GATEWAY = GroupKind(GATEWAY_GROUP, "Gateway")
 HTTP_ROUTE = GroupKind(GATEWAY_GROUP, "HTTPRoute")
 GRPC_ROUTE = GroupKind(GATEWAY_GROUP, "GRPCRoute")
+TLS_ROUTE = GroupKind(GATEWAY_GROUP, "TLSRoute")
+TCP_ROUTE = GroupKind(GATEWAY_GROUP, "TCPRoute")
+UDP_ROUTE = GroupKind(GATEWAY_GROUP, "UDPRoute")
+ROUTE_KINDS: tuple[GroupKind, ...] = (HTTP_ROUTE, GRPC_ROUTE, TLS_ROUTE, TCP_ROUTE, UDP_ROUTE)
 _NAMESPACE = GroupKind("", "Namespace")
 
 #: What the answers rest on.
 READS: tuple[GroupKind, ...] = (GATEWAY, HTTP_ROUTE, GRPC_ROUTE, _NAMESPACE)
+
+#: The kinds of routes that a listener takes by its protocol, where `allowedRoutes.kinds` does not narrow them. Which
+#: kinds a protocol of an implementation's own takes is not known, so that it takes all.
+_BY_PROTOCOL: Mapping[str, frozenset[GroupKind]] = {
+    "HTTP": frozenset({HTTP_ROUTE, GRPC_ROUTE}),
+    "HTTPS": frozenset({HTTP_ROUTE, GRPC_ROUTE}),
+    "TLS": frozenset({TLS_ROUTE, TCP_ROUTE}),
+    "TCP": frozenset({TCP_ROUTE}),
+    "UDP": frozenset({UDP_ROUTE}),
+}
+#: Kinds of routes that have no hostnames.
+_WITHOUT_HOSTNAMES = frozenset({TCP_ROUTE, UDP_ROUTE})
 
 #: cert-manager's answer to an ACME challenge, which must be plain.
 _ACME = "acme.cert-manager.io/http01-solver"
@@ -37,8 +53,27 @@ class _Namespaces(msgspec.Struct, rename="camel"):
     selector: LabelSelector | None = None
 
 
+class _RouteKind(msgspec.Struct):
+    kind: str = ""
+    group: str = GATEWAY_GROUP
+
+
 class _AllowedRoutes(msgspec.Struct):
     namespaces: _Namespaces = msgspec.field(default_factory=_Namespaces)
+    kinds: tuple[_RouteKind, ...] = ()
+
+
+class CertificateRef(msgspec.Struct):
+    """What holds the certificate of a listener; an empty namespace is the Gateway's."""
+
+    name: str = ""
+    namespace: str = ""
+    kind: str = "Secret"
+    group: str = ""
+
+
+class _ListenerTLS(msgspec.Struct, rename="camel"):
+    certificate_refs: tuple[CertificateRef, ...] = ()
 
 
 class _Listener(msgspec.Struct, rename="camel"):
@@ -47,6 +82,7 @@ class _Listener(msgspec.Struct, rename="camel"):
     port: int = 0
     protocol: str = ""
     allowed_routes: _AllowedRoutes = msgspec.field(default_factory=_AllowedRoutes)
+    tls: _ListenerTLS | None = None
 
 
 class _GatewaySpec(msgspec.Struct):
@@ -66,13 +102,23 @@ class _Parent(msgspec.Struct, rename="camel"):
     port: int | None = None
 
 
+class BackendRef(msgspec.Struct):
+    """What a rule of a route sends requests to; an empty namespace is the route's."""
+
+    name: str = ""
+    namespace: str = ""
+    kind: str = "Service"
+    group: str = ""
+    port: int = 0
+
+
 class _Filter(msgspec.Struct):
     type: str = ""
 
 
 class _Rule(msgspec.Struct, rename="camel"):
     filters: tuple[_Filter, ...] = ()
-    backend_refs: tuple[msgspec.Raw, ...] = ()
+    backend_refs: tuple[BackendRef, ...] = ()
 
     @property
     def serves(self) -> bool:
@@ -120,7 +166,7 @@ class Attached:
     gateway: ObjectRef
     port: int
     route: ObjectRef
-    backends: tuple[msgspec.Raw, ...]
+    backends: tuple[BackendRef, ...]
 
 
 def attached_routes(snapshot: Snapshot) -> Iterator[Attached]:
@@ -156,32 +202,63 @@ def _judge(gateway: KubeObject, found: list[tuple[int, _Route]]) -> Answer:
     )
 
 
+def backends_of(snapshot: Snapshot) -> Iterator[tuple[KubeObject, tuple[tuple[str, BackendRef], ...]]]:
+    """Yield every route of every kind with what its rules send to, and where that stands in it."""
+    for route in (o for kind in ROUTE_KINDS for o in snapshot.of(*kind)):
+        yield (
+            route,
+            tuple(
+                (f"spec.rules[{r}].backendRefs[{b}]", backend)
+                for r, rule in enumerate(_spec_of(route).rules)
+                for b, backend in enumerate(rule.backend_refs)
+            ),
+        )
+
+
+def certificates_of(gateway: KubeObject) -> Iterator[tuple[str, CertificateRef]]:
+    """Yield what the listeners of a Gateway take their certificates from, and where that stands."""
+    for number, listener in enumerate(_listeners(gateway)):
+        for index, ref in enumerate(listener.tls.certificate_refs if listener.tls else ()):
+            yield f"spec.listeners[{number}].tls.certificateRefs[{index}]", ref
+
+
+def _spec_of(route: KubeObject) -> _RouteSpec:
+    try:
+        return route.decode(_RouteBody).spec
+    except msgspec.ValidationError:  # only a file can hold what the schema of the Gateway API refuses
+        return _RouteSpec()
+
+
 def _serving_routes(snapshot: Snapshot) -> tuple[_Route, ...]:
     """Return the routes of which a rule brings requests to a backend."""
     found: list[_Route] = []
-    for o in (*snapshot.of(*HTTP_ROUTE), *snapshot.of(*GRPC_ROUTE)):
-        if labels_of(o).get(_ACME) == "true":
-            continue
-        try:
-            spec = o.decode(_RouteBody).spec
-        except msgspec.ValidationError:  # only a file can hold what the schema of the Gateway API refuses
-            continue
-        if any(rule.serves for rule in spec.rules):
+    for o in (o for kind in ROUTE_KINDS for o in snapshot.of(*kind)):
+        spec = _spec_of(o)
+        if labels_of(o).get(_ACME) != "true" and any(rule.serves for rule in spec.rules):
             found.append(_Route(o.ref, spec))
     return tuple(found)
 
 
 def _takes(snapshot: Snapshot, gateway: KubeObject, listener: _Listener, route: _Route) -> bool:
     """Tell whether a listener of a gateway takes a route."""
+    kind = route.ref.group_kind
     return (
-        any(_names(parent, gateway, listener, route.ref.namespace) for parent in route.spec.parent_refs)
+        _takes_kind(listener, kind)
+        and any(_names(parent, gateway, listener, route.ref.namespace) for parent in route.spec.parent_refs)
         and _allows(snapshot, listener, gateway.meta.namespace, route.ref.namespace)
         and (
             not listener.hostname
             or not route.spec.hostnames
+            or kind in _WITHOUT_HOSTNAMES
             or any(_overlap(listener.hostname, hostname) for hostname in route.spec.hostnames)
         )
     )
+
+
+def _takes_kind(listener: _Listener, kind: GroupKind) -> bool:
+    """Tell whether a listener takes routes of a kind, by its protocol and, if there are some, `allowedRoutes.kinds`."""
+    named = {GroupKind(k.group, k.kind) for k in listener.allowed_routes.kinds}
+    return kind in _BY_PROTOCOL.get(listener.protocol, ROUTE_KINDS) and (not named or kind in named)
 
 
 def _names(parent: _Parent, gateway: KubeObject, listener: _Listener, namespace: str) -> bool:

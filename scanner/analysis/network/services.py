@@ -89,7 +89,7 @@ def _judge_ingress(snapshot: Snapshot, ingress: KubeObject) -> Answer:
     if not problems:
         return Answer(resource=ingress.ref, outcome=Outcome.PASS, message="Its Services exist and have the ports")
     missing = missing_reads(snapshot, (SERVICE,), namespace)
-    is_absence_proven = not missing and (is_described(snapshot, namespace) or _has_services(snapshot, namespace))
+    is_absence_proven = not missing and are_services_known(snapshot, namespace)
     proven = [p for p in problems if is_absence_proven or not p.is_absence]
     shown = proven or problems
     message = "; ".join(sorted({p.text for p in shown}))
@@ -112,9 +112,9 @@ def _backends(spec: IngressSpec) -> Iterator[tuple[str, IngressServiceBackend]]:
                 yield f"spec.rules[{r}].http.paths[{p}].backend.service", path.backend.service
 
 
-def _has_services(snapshot: Snapshot, namespace: str) -> bool:
-    """Tell whether files hold Services of a namespace, beside which an Ingress's own would lie."""
-    return any(service.meta.namespace == namespace for service in snapshot.of(*SERVICE))
+def are_services_known(snapshot: Snapshot, namespace: str) -> bool:
+    """Tell whether a Service that is not there does not exist, but for reads: files that hold some hold all."""
+    return is_described(snapshot, namespace) or any(s.meta.namespace == namespace for s in snapshot.of(*SERVICE))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
