@@ -62,6 +62,10 @@ def _add_test(commands: _Commands) -> None:
     )
     parser.add_argument("files", nargs="+", metavar="VAP.yaml", help="files with the policies, bindings and params")
     register_sources(parser)
+    parser.add_argument(
+        "--as", dest="user", metavar="USER", help="who creates the objects, for request.userInfo and authorizer"
+    )
+    parser.add_argument("--as-group", dest="groups", action="append", default=[], metavar="GROUP", help="(repeatable)")
     parser.add_argument("-o", "--output", choices=("table", "json"), default="table")
     parser.set_defaults(run=_test)
 
@@ -113,6 +117,7 @@ def _export(arguments: argparse.Namespace) -> int:
 
 
 def _test(arguments: argparse.Namespace) -> int:
+    from scanner.analysis.rbac.requests import identity_of
     from scanner.cluster.manifests import read_manifests
     from scanner.export.admission import admission_lines, admission_report
     from scanner.policy.admission import audit
@@ -128,7 +133,10 @@ def _test(arguments: argparse.Namespace) -> int:
     bindings = tested.of(ADMISSION_GROUP, "ValidatingAdmissionPolicyBinding")
     params = [thing for kind, things in tested.objects.items() if kind.group != ADMISSION_GROUP for thing in things]
     snapshot = read_snapshot(arguments, started)
-    outcomes = audit(policies, bindings, params, snapshot)
+    if arguments.groups and not arguments.user:
+        raise UsageError("--as-group needs --as")
+    identity = identity_of(arguments.user, frozenset(arguments.groups)) if arguments.user else None
+    outcomes = audit(policies, bindings, params, snapshot, identity)
     if arguments.output == "json":
         print(to_json(admission_report(snapshot, outcomes)))
     else:

@@ -1,8 +1,12 @@
 """Anyone's ValidatingAdmissionPolicies, as they are, on objects that exist.
 
-Each object is judged as if it were created now, by someone unnamed: `request.operation` is CREATE, `oldObject` is null,
-policies for UPDATE or DELETE alone match nothing, and an expression that needs to know who asks (`request.userInfo`,
-`authorizer`) is unknown.
+Each object is judged as if it were created now: `request.operation` is CREATE, `oldObject` is null, and policies for
+UPDATE or DELETE alone match nothing. `authorizer` answers by the roles and bindings of the snapshot, as
+`plimsoll rbac can` does. Without a name for who asks, an expression that needs one (`request.userInfo`, `authorizer`
+but for `authorizer.serviceAccount`) is unknown.
+
+The API server also gives up on an expression that costs too much: 1,000,000 units of its own. Those are not counted
+here; an expression that iterates more than 10,000 times is unknown, for it may be near or beyond that.
 
 Objects from files lack the defaults that the API server would fill in: an expression that breaks for want of a field is
 unknown there, but `has(…)` and `?.` see the field as absent. What a running API server gave has its defaults.
@@ -16,26 +20,37 @@ import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Any
+from typing import Any, assert_never
 
 import msgspec
 
+from scanner.analysis.rbac.answers import can
+from scanner.analysis.rbac.authorizer import Verdict
+from scanner.analysis.rbac.index import Chain
+from scanner.analysis.rbac.requests import Identity
+from scanner.analysis.rbac.requests import Request as Asking
 from scanner.errors import PolicyError
 from scanner.model.objects import KubeObject
 from scanner.model.refs import GroupKind, ObjectRef, group_of
-from scanner.model.resources import SECRETS
+from scanner.model.resources import BY_KIND, SECRETS
 from scanner.model.snapshot import Snapshot, SourceKind
-from scanner.policy.cel import CelFailure, Expression, activation, compile_expression, evaluate_expression, is_optional
+from scanner.policy.cel import (
+    ITERATED_TOO_OFTEN,
+    CelFailure,
+    Expression,
+    activation,
+    compile_expression,
+    evaluate_expression,
+    is_optional,
+)
 from scanner.policy.judge import namespace_object
+from scanner.policy.library.authorization import Asked, Ruling, answering, authorizer_for, request_resource
 from scanner.policy.matching import Request, is_exempt, matches, request_for
 from scanner.policy.subjects import NAMESPACE
 from scanner.policy.vap import BindingBody, BindingSpec, NamedExpression, ParamRef, PolicyBody, PolicySpec, Validation
 
 #: Longer messages of a messageExpression are dropped: k8s.io/apiserver/pkg/apis/cel/config.go.
 _MAX_MESSAGE_BYTES = 5 * 1024
-#: What is known of every request, whatever the object; `options` and `userInfo` are not.
-_UNKNOWN_REQUEST_FIELDS = ("options", "userInfo")
-
 #: How the engine begins when it says that a field is not there.
 _MISSING_FIELD = "Key not found in map"
 
@@ -86,8 +101,9 @@ def audit(
     bindings: Iterable[KubeObject],
     params: Iterable[KubeObject],
     snapshot: Snapshot,
+    identity: Identity | None = None,
 ) -> tuple[AdmissionOutcome, ...]:
-    """Judge every object of a snapshot by ValidatingAdmissionPolicies under their bindings.
+    """Judge every object of a snapshot by ValidatingAdmissionPolicies under their bindings, as created by an identity.
 
     `params` are objects that may serve as parameters beside those of the snapshot; a kind of which neither has an
     object, nor the snapshot a whole read, is unknown. A policy without a binding is judged as if one without
@@ -98,10 +114,10 @@ def audit(
     for binding in bindings:
         spec = _decoded(binding, BindingBody).spec
         bound.setdefault(spec.policy_name, []).append((binding.meta.name, spec))
-    auditor = _Auditor(snapshot, tuple(params))
+    auditor = _Auditor(snapshot, tuple(params), identity)
     found: list[AdmissionOutcome] = []
     for policy in policies:
-        compiled = _Policy(policy.meta.name, _decoded(policy, PolicyBody).spec)
+        compiled = _Policy(policy.meta.name, _decoded(policy, PolicyBody).spec, auditor.unknown_fields)
         for name, binding_spec in bound.get(policy.meta.name) or [("", BindingSpec())]:
             found += auditor.outcomes(compiled, name, binding_spec)
     return tuple(sorted(found, key=lambda o: (o.policy, o.binding, o.resource, str(o.param or ""), o.path)))
@@ -144,17 +160,19 @@ class _Prepared:
     unknown_of_secrets: str
     #: It fails for want of what is not known of a request.
     asks_who: bool
+    asks_authorizer: bool
     reads_namespace: bool
 
 
 class _Policy:
     """A policy and its expressions, each prepared once."""
 
-    def __init__(self, name: str, spec: PolicySpec) -> None:
-        """Put together the variables in their order."""
+    def __init__(self, name: str, spec: PolicySpec, unknown_fields: Sequence[str]) -> None:
+        """Put together the variables in their order; these fields of a request are not known."""
         self.name = name
         self.spec = spec
-        base = ("object", "oldObject", "request", "namespaceObject")
+        self._unknown_fields = unknown_fields
+        base = ("object", "oldObject", "request", "namespaceObject", "authorizer", "authorizer.requestResource")
         self._names = (*base, "params") if spec.param_kind else base
         self._variables = spec.variables or ()
         #: Each variable and its place in the order: it may read those before it.
@@ -168,11 +186,19 @@ class _Policy:
             self._prepared[text, count] = self._prepare(text, count)
         return self._prepared[text, count]
 
+    def asks_authorizer(self, text: str, scope: int | None = None) -> bool:
+        """Tell whether an expression asks the authorizer, itself or by a variable: a messageExpression then fails."""
+        prepared = self.prepared(text, scope)
+        if prepared.asks_authorizer:
+            return True
+        read = (self.variables[name] for name in prepared.reads)
+        return any(self.asks_authorizer(variable.expression, number) for number, variable in read)
+
     def _prepare(self, text: str, scope: int) -> _Prepared:
         variables = self._variables[:scope]
         text = self._with_optionals(text, variables)
         names = self._names_in_scope(scope)
-        unknown = _unknowable(text)
+        unknown = _unknowable(text, self._unknown_fields)
         try:
             expression = compile_expression(text, names)
         except PolicyError as error:
@@ -183,7 +209,8 @@ class _Policy:
             reads=tuple(v.name for v in variables if _reference(v.name).search(text)),
             unknown=unknown,
             unknown_of_secrets=_unknowable_of_secrets(text),
-            asks_who=_asks_who(text),
+            asks_who=_asks_who(text, self._unknown_fields),
+            asks_authorizer="authorizer" in text,
             reads_namespace="namespaceObject" in text,
         )
 
@@ -202,9 +229,11 @@ class _Policy:
 class _Auditor:
     """Judges the objects of one snapshot."""
 
-    def __init__(self, snapshot: Snapshot, params: Sequence[KubeObject]) -> None:
+    def __init__(self, snapshot: Snapshot, params: Sequence[KubeObject], identity: Identity | None) -> None:
         """Index the params."""
         self._snapshot = snapshot
+        self._identity = identity
+        self.unknown_fields = ("options",) if identity else ("options", "userInfo")
         self._knows_namespaces = not snapshot.inconclusive((NAMESPACE,))
         self._params = params
         self._lacks_defaults = snapshot.source is SourceKind.MANIFESTS
@@ -247,13 +276,21 @@ class _Auditor:
             return
         for param in params:
             values = self._values(policy, request, param)
-            decision = _Evaluation(policy, values, request, lacks_defaults=self._lacks_defaults).decision()
+            with answering(partial(_ruling, self._snapshot)) as asked:
+                decision = _Evaluation(policy, values, request, asked, lacks_defaults=self._lacks_defaults).decision()
             if decision is not None:
                 yield (param.ref if param else None), decision
 
     def _values(self, policy: _Policy, request: Request, param: KubeObject | None) -> dict[str, Any]:
         """Return the variables of one evaluation; what is not known is left out, so that reading it fails."""
-        values: dict[str, Any] = {"object": request.object.as_dict(), "oldObject": None, "request": _request(request)}
+        who = self._identity
+        values: dict[str, Any] = {
+            "object": request.object.as_dict(),
+            "oldObject": None,
+            "request": _request(request, who),
+            "authorizer": authorizer_for(who),
+            "authorizer.requestResource": request_resource(who, _as_asked(request)),
+        }
         if request.is_cluster_scoped:
             values["namespaceObject"] = None
         else:
@@ -276,7 +313,7 @@ class _Auditor:
             return _Decision(AdmissionResult.UNKNOWN, f"no {kind} was read that could be its params")
         if kind == SECRETS.group_kind:
             return _Decision(AdmissionResult.UNKNOWN, "the contents of Secrets are never read")
-        is_namespaced = any(ref.namespace for ref in known)
+        is_namespaced = BY_KIND[kind].namespaced if kind in BY_KIND else any(ref.namespace for ref in known)
         namespace = ref.namespace or (request.namespace if is_namespaced else "")
         if is_namespaced and not namespace:
             message = "cannot use namespaced paramRef in policy binding that matches cluster-scoped resources"
@@ -293,7 +330,41 @@ def _selects(ref: ParamRef, thing: KubeObject) -> bool:
     return ref.selector is not None and ref.selector.matches(thing.meta.labels or {})
 
 
-def _request(request: Request) -> dict[str, Any]:
+def _as_asked(request: Request) -> Asking:
+    """Return a request as the authorizer has it."""
+    name = request.object.meta.name
+    return Asking(verb="", group=request.group, resource=request.resource, namespace=request.namespace, name=name)
+
+
+def _ruling(snapshot: Snapshot, identity: Identity, asking: Asking) -> Ruling:
+    """Answer as the API server's RBAC authorizer does, with its words where there is but one reason."""
+    decision = can(snapshot, identity, asking)
+    match decision.verdict:
+        case Verdict.ALLOWED:
+            reasons = {_allowed_by(chain) for chain in decision.chains} or {""}
+            doubt = "several bindings allow it; which one the API server names is left to chance"
+            return Ruling(True, reasons.pop() if len(reasons) == 1 else None, doubt)  # noqa: FBT003 - the verdict
+        case Verdict.DENIED:
+            return Ruling(False, "")  # noqa: FBT003 - the verdict
+        case Verdict.UNKNOWN:
+            return Ruling(None, None, f"whether {identity.user} may {asking}: {decision.reason}")
+        case _:
+            assert_never(decision.verdict)
+
+
+def _allowed_by(chain: Chain) -> str:
+    """Name a binding as the API server does (k8s.io/kubernetes/pkg/registry/rbac/validation/rule.go)."""
+    binding, subject = chain.binding, chain.binding.subjects[chain.subject_index]
+    where = f"/{binding.ref.namespace}" if binding.ref.namespace else ""
+    of_subject = f"/{subject.namespace or binding.ref.namespace}" if subject.kind == "ServiceAccount" else ""
+    role = binding.role_ref
+    return (
+        f'RBAC: allowed by {binding.ref.kind} "{binding.ref.name}{where}" of {role.kind} "{role.name}"'
+        f' to {subject.kind} "{subject.name}{of_subject}"'
+    )
+
+
+def _request(request: Request, identity: Identity | None) -> dict[str, Any]:
     """Return the AdmissionRequest, less what only a real one has."""
     thing = request.object
     kind = {"group": request.group, "version": request.version, "kind": thing.kind}
@@ -307,6 +378,8 @@ def _request(request: Request) -> dict[str, Any]:
         "operation": "CREATE",
         "dryRun": False,
     }
+    if identity is not None:
+        described["userInfo"] = {"username": identity.user, "groups": sorted(identity.groups)}
     return described | ({"namespace": request.namespace} if request.namespace else {})
 
 
@@ -317,6 +390,7 @@ class _Evaluation:
     policy: _Policy
     values: dict[str, Any]
     request: Request
+    asked: Asked
     #: The object is as someone wrote it.
     lacks_defaults: bool
     #: Variables that were computed: their value is in `values`, or why there is none is here.
@@ -368,7 +442,7 @@ class _Evaluation:
 
     def _message(self, validation: Validation) -> str:
         """Return what messageExpression gives, empty if the API server would not use it."""
-        if not validation.message_expression:
+        if not validation.message_expression or self.policy.asks_authorizer(validation.message_expression):
             return ""
         value = self._value(validation.message_expression)
         message = value.strip() if isinstance(value, str) else ""
@@ -386,6 +460,7 @@ class _Evaluation:
             return _Unknown(unknown)
         for name in prepared.reads:
             self._compute(name)
+        self.asked.doubts.clear()
         value = evaluate_expression(prepared.expression, activation(prepared.names, self.values))
         return self._cause(prepared, value) if isinstance(value, CelFailure) else value
 
@@ -396,6 +471,10 @@ class _Evaluation:
         """
         failed = [self.failed[name] for name in prepared.reads if name in self.failed]
         doubts = [f for f in failed if isinstance(f, _Unknown)]
+        if prepared.asks_authorizer:
+            doubts += [_Unknown(doubt) for doubt in self.asked.doubts]
+        if failure.reason == ITERATED_TOO_OFTEN:
+            doubts.append(_Unknown("iterates more than 10,000 times, which may cost more than the API server allows"))
         if prepared.asks_who:
             doubts.append(_Unknown("depends on who asks, which an audit does not know"))
         if prepared.reads_namespace and "namespaceObject" not in self.values:
@@ -447,7 +526,7 @@ def _without_literals(text: str) -> str:
     return re.sub(_STRING_LITERAL, "''", text)
 
 
-def _unknowable(text: str) -> str:
+def _unknowable(text: str, unknown_fields: Sequence[str]) -> str:
     """Say why an expression could evaluate to something wrong here, empty if it cannot.
 
     A field that is left out makes `request.userInfo` an error, which is what is wanted; but `has()` and optional
@@ -456,7 +535,7 @@ def _unknowable(text: str) -> str:
     code = _without_literals(text)
     if re.search(r"\brequest\b(?!\s*\.\s*\w)", code):
         return "looks at the request as a whole, which an audit does not know"
-    if any(re.search(rf"\bhas\s*\(\s*request\s*\.\s*{name}\s*\)", code) for name in _UNKNOWN_REQUEST_FIELDS):
+    if any(re.search(rf"\bhas\s*\(\s*request\s*\.\s*{name}\s*\)", code) for name in unknown_fields):
         return "depends on who asks, which an audit does not know"
     return ""
 
@@ -467,6 +546,6 @@ def _unknowable_of_secrets(text: str) -> str:
     return "the contents of Secrets are never read" if reads_content else ""
 
 
-def _asks_who(text: str) -> bool:
+def _asks_who(text: str, unknown_fields: Sequence[str]) -> bool:
     code = _without_literals(text)
-    return any(re.search(rf"\brequest\s*\.\s*{name}\b", code) for name in _UNKNOWN_REQUEST_FIELDS)
+    return any(re.search(rf"\brequest\s*\.\s*{name}\b", code) for name in unknown_fields)

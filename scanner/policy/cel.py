@@ -10,9 +10,9 @@ ValidatingAdmissionPolicy (k8s.io/apiserver/pkg/cel/environment/base.go):
 | strings, version 2 | extension `strings` (version 4: a superset; a few functions more compile than do there) |
 | sets; ext.Lists version 3 (slice, flatten, distinct, range, reverse, sort, sortBy; not first, last) | extensions |
 | two-variable all, exists, existsOne, transformList | extension `two-var-comprehensions` |
-| two-variable transformMap, transformMapEntry | not in the engine's runtime: does not compile here |
+| two-variable transformMap, transformMapEntry | not in the engine's runtime: written as others, see `macros` |
 | Kubernetes' lists, regex, url, quantity, ip, cidr, format, semver | `kubernetes_cel` |
-| authorizer | not: an audit has no one who asks; does not compile here |
+| authorizer | `kubernetes_cel`; who answers is said by the caller, see `library.authorization` |
 
 What is missing does not compile, and says so; it never evaluates to something else. A runtime error, an optional as the
 result, or an expression that iterates more than 10,000 times (a budget of the engine; the API server has a budget of
@@ -30,12 +30,10 @@ from cel_expr_python.ext import ext_optional, ext_strings
 
 from scanner.errors import PolicyError
 from scanner.policy.kubernetes_cel import kubernetes_extension
+from scanner.policy.macros import written_out
 
 #: Extensions that have no Python class of their own, by the names of the CEL environment file format.
 _LIBRARIES = "extensions:\n- name: sets\n- name: lists\n- name: two-var-comprehensions\n"
-
-#: Macros that the engine compiles and cannot run.
-_NO_RUNTIME = re.compile(r"\.\s*transformMap(Entry)?\s*\(")
 
 #: How the engine frames a compile error: `INVALID_ARGUMENT: ERROR: <input>:1:13: text`, then the source with a caret.
 _COMPILE_ERROR = re.compile(r"ERROR: <input>:(\d+):(\d+): (.*)")
@@ -46,6 +44,10 @@ _STATUS = re.compile(r"^[A-Z_]+: | \[[A-Z_]+\]$")
 _MIXED_NUMBERS = re.compile(
     r"found no matching overload for '_[<>]=?_' applied to '\((int|uint|double), (int|uint|double)\)'"
 )
+
+
+#: The reason of a failure that is no error of the expression: the engine's own budget is used up.
+ITERATED_TOO_OFTEN = "Iteration budget exceeded"
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,15 +83,14 @@ def compile_expression(text: str, variables: tuple[str, ...]) -> Expression:
 
     Raises `PolicyError` with line and column inside the expression.
     """
-    if _NO_RUNTIME.search(text):
-        raise PolicyError("transformMap and transformMapEntry are not supported")
     env = environment(variables)
+    source = written_out(text)
     try:
-        program = env.compile(text)
+        program = env.compile(source)
     except RuntimeError as error:
         if not _is_only_about_numbers(str(error)):
             raise PolicyError(_compile_message(str(error))) from error
-        program = env.compile(text, disable_check=True)
+        program = env.compile(source, disable_check=True)
     words = set(re.findall(r"[A-Za-z_]\w*", text))
     return Expression(text, frozenset(words.intersection(variables)), program)
 

@@ -4,7 +4,7 @@ Each function is one row: its name, whether it is called on its first argument, 
 and the Python function that computes it. The engine tells overloads apart by the kinds of their arguments alone, so
 that one row serves a quantity and a version, both of which are maps to it (see `library`).
 
-Not here: `authorizer`; `includes`, which the API server takes in no new policy before 1.38; `orValue`, `or` and the
+Not here: `includes`, which the API server takes in no new policy before 1.38; `orValue`, `or` and the
 like of what `validate` and `format.named` return; sums, minima and maxima of durations and timestamps (the engine
 cannot take them back, which gives an error); and a `compareTo` of two types, which Kubernetes finds while it compiles
 and we while it runs.
@@ -19,6 +19,7 @@ from cel_expr_python import cel
 
 from scanner.policy.library import (
     Opaque,
+    authorization,
     formats,
     lists,
     networks,
@@ -113,6 +114,23 @@ _ROWS: tuple[tuple[str, bool, tuple[cel.Type, ...], cel.Type, Callable[..., Any]
     ("validate", _MEMBER, (_O, _T.STRING), _O, formats.validate),
     ("hasValue", _MEMBER, (_O,), _T.BOOL, formats.has_value),
     ("value", _MEMBER, (_O,), _T.DYN, formats.value),
+    ("path", _MEMBER, (_O, _T.STRING), _O, authorization.path),
+    ("group", _MEMBER, (_O, _T.STRING), _O, authorization.group),
+    ("serviceAccount", _MEMBER, (_O, _T.STRING, _T.STRING), _O, authorization.service_account),
+    ("resource", _MEMBER, (_O, _T.STRING), _O, authorization.resource),
+    ("subresource", _MEMBER, (_O, _T.STRING), _O, authorization.subresource),
+    ("namespace", _MEMBER, (_O, _T.STRING), _O, authorization.namespace),
+    ("name", _MEMBER, (_O, _T.STRING), _O, authorization.named),
+    ("fieldSelector", _MEMBER, (_O, _T.STRING), _O, authorization.selector),
+    ("labelSelector", _MEMBER, (_O, _T.STRING), _O, authorization.selector),
+    ("check", _MEMBER, (_O, _T.STRING), _O, authorization.check),
+    ("allowed", _MEMBER, (_O,), _T.BOOL, authorization.allowed),
+    ("reason", _MEMBER, (_O,), _T.STRING, authorization.reason),
+    ("errored", _MEMBER, (_O,), _T.BOOL, authorization.errored),
+    ("error", _MEMBER, (_O,), _T.STRING, authorization.error),
+    # What two-variable macros that the engine cannot run are written as; see `macros`.
+    ("mapOfPairs", _MEMBER, (_T.LIST,), _T.Map(_T.DYN, _T.DYN), lists.map_of_pairs),
+    ("mapOfMaps", _MEMBER, (_T.LIST,), _T.Map(_T.DYN, _T.DYN), lists.map_of_maps),
 )
 
 

@@ -9,6 +9,7 @@ from typing import Any
 import msgspec
 import pytest
 
+from scanner.analysis.rbac.requests import identity_of
 from scanner.cluster.decode import decode_object
 from scanner.model.objects import KubeObject
 from scanner.policy.admission import AdmissionResult, audit
@@ -21,6 +22,8 @@ EVERYTHING = {"apiGroups": ["*"], "apiVersions": ["*"], "resources": ["*"], "ope
 #: How long the API server may take to see params that were created; it is less than a second on an idle machine.
 PARAMS_TIMEOUT_SECONDS = 30.0
 PARAM_KIND = {"apiVersion": "v1", "kind": "ConfigMap"}
+#: Who asks the control plane.
+CREATOR = identity_of("test-admin", frozenset({"system:masters"}))
 CHECKED = "object.data.size.size() <= int(params.data.max)"
 
 
@@ -53,6 +56,8 @@ class Case:
     binding: dict[str, Any] = field(default_factory=dict)
     params: tuple[dict[str, Any], ...] = ()
     labels: dict[str, str] = field(default_factory=dict)
+    #: Roles and their bindings, which the authorizer answers by.
+    grants: tuple[dict[str, Any], ...] = ()
 
 
 def matching(**constraints: Any) -> dict[str, Any]:
@@ -105,7 +110,91 @@ def params_case(ref: dict[str, Any], *params: dict[str, Any], **spec: Any) -> Ca
     )
 
 
+#: What the authorizer says of the one binding that allows it.
+WHY = (
+    "'RBAC: allowed by RoleBinding \"clerks/' + object.metadata.namespace"
+    ' + \'" of Role "clerk" to ServiceAccount "clerk/\' + object.metadata.namespace + \'"\''
+)
+
+
+def saying(expression: str) -> dict[str, Any]:
+    """Make a policy's spec whose message says what an expression evaluates to; messageExpression has no authorizer."""
+    said = ("'true'", "'false'", "''", "'test-admin false'", WHY)
+    return rejecting(
+        variables=[{"name": "said", "expression": f"string({expression})"}],
+        validations=[{"expression": f"variables.said != {text}", "message": text} for text in said],
+    )
+
+
+def by_account(question: str) -> Case:
+    """Make a case that asks the authorizer about a service account that may read the pods of its namespace."""
+    account = "authorizer.serviceAccount(object.metadata.namespace, 'clerk')"
+    granted = {"apiGroups": [""], "resources": ["pods", "pods/log"], "verbs": ["get"]}
+    return Case(
+        saying(f"{account}.{question}"),
+        grants=(
+            {**ROLE, "metadata": {"name": "clerk", "namespace": ""}, "rules": [granted]},
+            {
+                "apiVersion": "rbac.authorization.k8s.io/v1",
+                "kind": "RoleBinding",
+                "metadata": {"name": "clerks", "namespace": ""},
+                "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "Role", "name": "clerk"},
+                "subjects": [{"kind": "ServiceAccount", "name": "clerk"}],
+            },
+        ),
+    )
+
+
+HERE = "namespace(object.metadata.namespace)"
+AUTHORIZER_CASES = {
+    "allowed": by_account(f"group('').resource('pods').{HERE}.check('get').allowed()"),
+    "other-verb": by_account(f"group('').resource('pods').{HERE}.check('list').allowed()"),
+    "subresource": by_account(f"group('').resource('pods').subresource('log').{HERE}.check('get').allowed()"),
+    "other-subresource": by_account(f"group('').resource('pods').subresource('exec').{HERE}.check('get').allowed()"),
+    "cluster-wide": by_account("group('').resource('pods').check('get').allowed()"),
+    "other-namespace": by_account("group('').resource('pods').namespace('default').check('get').allowed()"),
+    "name": by_account(f"group('').resource('pods').{HERE}.name('web').check('get').allowed()"),
+    "other-group": by_account(f"group('apps').resource('pods').{HERE}.check('get').allowed()"),
+    "why": by_account(f"group('').resource('pods').{HERE}.check('get').reason()"),
+    "why-not": by_account(f"group('').resource('pods').{HERE}.check('list').reason()"),
+    "no-error": by_account(f"group('').resource('pods').{HERE}.check('list').errored()"),
+    "no-error-text": by_account(f"group('').resource('pods').{HERE}.check('list').error()"),
+    "selectors": by_account(
+        f"group('').resource('pods').fieldSelector('spec.nodeName=a').labelSelector('!!').{HERE}.check('get').allowed()"
+    ),
+    "not-authenticated": by_account(
+        "group('authorization.k8s.io').resource('selfsubjectaccessreviews').check('create').allowed()"
+    ),
+    "path": by_account("path('/healthz/ping').check('get').allowed()"),
+    "path-empty": by_account("path(' ').check('get').allowed()"),
+    "resource-empty": by_account("group('').resource('').check('get').allowed()"),
+    "bad-account": Case(saying("authorizer.serviceAccount('a_b', 'c').path('/healthz').check('get').allowed()")),
+    "user": Case(saying("request.userInfo.username + ' ' + string(has(request.userInfo.extra))")),
+    "user-may": Case(saying("authorizer.path('/metrics').check('get').allowed()")),
+    "user-why": Case(saying("authorizer.path('/metrics').check('get').reason()")),
+    "request-resource": Case(saying("authorizer.requestResource.check('create').allowed()")),
+    "in-message": Case(
+        validating(
+            "false",
+            message="fallback",
+            messageExpression="'=' + variables.said",
+            variables=[{"name": "said", "expression": "string(authorizer.path('/metrics').check('get').allowed())"}],
+        )
+    ),
+    "in-condition": Case(
+        rejecting(
+            matchConditions=[
+                {
+                    "name": "c",
+                    "expression": "!authorizer.group('shop.example').resource('gates').check('pass').allowed()",
+                }
+            ]
+        )
+    ),
+}
+
 CASES = {
+    **{f"authorizer-{name}": case for name, case in AUTHORIZER_CASES.items()},
     "message": Case(validating("object.metadata.name != 'cart'", message="  carts  ")),
     "no-message": Case(validating("  object.metadata.name != 'cart'  ")),
     "message-expression": Case(validating("false", messageExpression="'not ' + object.metadata.name", message="x")),
@@ -304,7 +393,7 @@ def server(control_plane: ControlPlane) -> Iterator[ApiServer]:
     with api_server(control_plane) as found:
         for name, case in CASES.items():
             found.create(namespace(_named(name), case.labels))
-            for param in case.params:
+            for param in (*case.params, *case.grants):
                 found.create(_in(_named(name), param))
             found.create(policy(_named(name), case.spec))
             found.create(_bound(name, case))
@@ -343,8 +432,10 @@ def _ours(name: str, case: Case, thing: Mapping[str, Any]) -> tuple[str, bool]:
         [_decoded(policy(_named(name), case.spec))],
         [_decoded(_bound(name, case))],
         [_decoded(_in(where, p)) for p in case.params],
-        snapshot(thing, namespace(where, case.labels)),
+        snapshot(thing, namespace(where, case.labels), *(_in(where, grant) for grant in case.grants)),
+        CREATOR,
     )
+    outcomes = tuple(o for o in outcomes if o.resource.name == thing["metadata"]["name"])
     found = [o for o in outcomes if o.resource.kind == thing["kind"]]
     assert not [o for o in found if o.result is AdmissionResult.UNKNOWN]
     refused = [o for o in found if o.is_refused]

@@ -4,7 +4,7 @@ Source: k8s.io/apiserver/pkg/cel/library/lists.go.
 """
 
 import datetime as dt
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from itertools import pairwise
 from typing import Any
 
@@ -53,6 +53,21 @@ def index_of(items: Sequence[Any], wanted: Any) -> int:
 def last_index_of(items: Sequence[Any], wanted: Any) -> int:
     """Return the last position of an element, -1 if it is not there."""
     return next((i for i in range(len(items) - 1, -1, -1) if _equal(items[i], wanted)), -1)
+
+
+def map_of_pairs(items: Sequence[Sequence[Any]]) -> dict[Any, Any]:
+    """Return a map of lists of a key and its value; what `transformMap` gives, whose keys differ by nature."""
+    return {key: value for key, value in items}  # noqa: C416 - the pairs are lists of the engine, not tuples
+
+
+def map_of_maps(items: Sequence[Mapping[Any, Any]]) -> dict[Any, Any]:
+    """Return the union of maps, as `transformMapEntry` makes it; raises where a key comes twice."""
+    found: dict[Any, Any] = {}
+    for key, value in (entry for item in items for entry in item.items()):
+        if key in found:
+            raise ValueError(f"insert failed: key {key} already exists")
+        found[key] = value
+    return found
 
 
 def _equal(one: Any, other: Any) -> bool:
