@@ -16,6 +16,7 @@ from scanner.analysis.network import (
     services,
     tenancy,
 )
+from scanner.analysis.pods import images, places
 from scanner.analysis.pods.debugging import debug_containers
 from scanner.analysis.rbac import grants, log_links, parameters
 from scanner.analysis.rbac.dangling import dangling_bindings
@@ -78,7 +79,10 @@ QUESTIONS: Mapping[str, Question] = {
     "network.services_without_backend": Question(ask=services.services_without_backend, reads=services.SERVICE_READS),
     "network.system_workloads_reachable": Question(ask=tenancy.system_workloads_reachable, reads=tenancy.READS),
     "network.workloads_without_isolation": Question(ask=isolation.workloads_without_isolation, reads=isolation.READS),
+    "pods.bare_pods": Question(ask=places.bare_pods, reads=_WORKLOADS),
     "pods.debug_containers": Question(ask=debug_containers, reads=_WORKLOADS),
+    "pods.images_from_other_registries": Question(ask=images.images_from_other_registries, reads=_WORKLOADS),
+    "pods.workloads_in_namespaces": Question(ask=places.workloads_in_namespaces, reads=_WORKLOADS),
     "rbac.accounts_that_read_node_files": _about_identities(log_links.accounts_that_read_node_files, *_WORKLOADS),
     "rbac.anonymous_grants": Question(ask=grants.anonymous_grants, reads=RBAC_READS),
     "rbac.authenticated_grants": Question(ask=grants.authenticated_grants, reads=RBAC_READS),
