@@ -11,8 +11,7 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from scanner.analysis.network.addresses import AddressSpace
-from scanner.analysis.network.cilium import CILIUM_KINDS
-from scanner.analysis.network.cilium_policies import cilium_policies
+from scanner.analysis.network.cilium_policies import CILIUM_KINDS, cilium_policies
 from scanner.analysis.network.cluster_policies import CLUSTER_POLICY_KINDS, cluster_policies
 from scanner.analysis.network.isolation import NETWORK_POLICY
 from scanner.analysis.network.matching import Matcher, node_spans, ones
@@ -166,7 +165,7 @@ def connectivity(snapshot: Snapshot, *, policy_only: bool = False) -> Connectivi
 def _policies(snapshot: Snapshot, *, policy_only: bool) -> Iterator[Policy]:
     yield from network_policies(snapshot, policy_only=policy_only)
     yield from cluster_policies(snapshot, policy_only=policy_only)
-    yield from cilium_policies(snapshot)
+    yield from cilium_policies(snapshot, policy_only=policy_only)
     yield from plugin_policies(snapshot)
     if not policy_only:
         yield from _unread_policies(snapshot)
