@@ -158,8 +158,8 @@ class _Side:
         """CIDRs never mean pods."""
         return (
             isinstance(self.peer, str)
-            and within(self.peer, cidr)
-            and not any(within(self.peer, hole) for hole in holes)
+            and _is_inside(self.peer, cidr)
+            and not any(_is_inside(self.peer, hole) for hole in holes)
         )
 
     def _is_in_set(self, one: Object) -> bool:
