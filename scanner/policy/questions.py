@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from scanner.analysis.network import (
     admin_ports,
+    doors,
     effects,
     gateways,
     internet,
@@ -15,6 +16,7 @@ from scanner.analysis.network import (
     routes,
     services,
     tenancy,
+    widened,
 )
 from scanner.analysis.pods import images, places
 from scanner.analysis.pods.debugging import debug_containers
@@ -66,6 +68,7 @@ QUESTIONS: Mapping[str, Question] = {
     "network.admin_ports_exposed": Question(ask=admin_ports.admin_ports_exposed, reads=admin_ports.READS),
     "network.gateways_in_the_clear": Question(ask=gateways.gateways_in_the_clear, reads=gateways.READS),
     "network.holes_filled": Question(ask=effects.holes_filled, reads=effects.READS),
+    "network.holes_that_leave_private": Question(ask=widened.holes_that_leave_private, reads=effects.READS),
     "network.ingresses_without_backend": Question(ask=services.ingresses_without_backend, reads=services.INGRESS_READS),
     "network.namespaces_that_other_tenants_reach": Question(
         ask=tenancy.namespaces_that_other_tenants_reach, reads=tenancy.READS
@@ -76,6 +79,10 @@ QUESTIONS: Mapping[str, Question] = {
     "network.reachable_from_internet": Question(ask=internet.reachable_from_internet, reads=internet.READS),
     "network.references_not_granted": Question(ask=routes.references_not_granted, reads=routes.GRANT_READS),
     "network.routes_without_backend": Question(ask=routes.routes_without_backend, reads=routes.BACKEND_READS),
+    "network.rules_widened": Question(ask=widened.rules_widened, reads=effects.READS),
+    "network.services_with_unknown_ports": Question(
+        ask=doors.services_with_unknown_ports, reads=services.SERVICE_READS
+    ),
     "network.services_without_backend": Question(ask=services.services_without_backend, reads=services.SERVICE_READS),
     "network.system_workloads_reachable": Question(ask=tenancy.system_workloads_reachable, reads=tenancy.READS),
     "network.workloads_without_isolation": Question(ask=isolation.workloads_without_isolation, reads=isolation.READS),

@@ -4,6 +4,7 @@ Source: https://kubernetes.io/docs/concepts/services-networking/service/, and fo
 https://kubernetes.io/docs/tutorials/services/source-ip/.
 """
 
+import datetime as dt
 import enum
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
@@ -16,6 +17,8 @@ from scanner.analysis.network.ports import PROTOCOLS, Span, merged, port_span
 from scanner.analysis.network.reference_grants import is_granted, missing_grants
 from scanner.analysis.network.selection import WORKLOAD_KINDS, pods_of, selects
 from scanner.analysis.network.services import INGRESS, SERVICE
+from scanner.model.answer import Answer
+from scanner.model.finding import Fact, Outcome
 from scanner.model.network import IngressBody, IngressServiceBackend, ServiceBody, ServicePort, ServiceSpec
 from scanner.model.objects import KubeObject
 from scanner.model.refs import GroupKind, ObjectRef
@@ -81,7 +84,7 @@ class Door:
 
 def doors(snapshot: Snapshot) -> Mapping[ObjectRef, tuple[Door, ...]]:
     """Return the doors of each workload that has some."""
-    backends = _Backends(snapshot)
+    backends = snapshot.derive(Backends)
     found: dict[ObjectRef, list[Door]] = defaultdict(list)
     for door in (
         *_of_services(snapshot, backends),
@@ -93,7 +96,7 @@ def doors(snapshot: Snapshot) -> Mapping[ObjectRef, tuple[Door, ...]]:
     return {ref: tuple(dict.fromkeys(several)) for ref, several in found.items()}
 
 
-class _Backends:
+class Backends:
     """Finds the workloads behind a Service by one of its labels, not by trying them all."""
 
     def __init__(self, snapshot: Snapshot) -> None:
@@ -135,6 +138,33 @@ class _Backends:
                     yield workload, service_port.protocol, target
 
 
+def services_with_unknown_ports(snapshot: Snapshot, *, now: dt.datetime) -> Iterator[Answer]:
+    """Answer for each Service with named target ports whether some pods behind it have a port of each name.
+
+    A port whose name no pod knows has no endpoints. Services without pods are told of by another question.
+    """
+    del now  # nothing here depends on the time
+    backends = snapshot.derive(Backends)
+    for service in snapshot.of(*SERVICE):
+        ports = [(i, p) for i, p in enumerate(backends.spec(service).ports or ()) if isinstance(p.target_port, str)]
+        workloads = backends.behind(service) if ports else ()
+        if workloads:
+            yield _judge_ports(service, ports, workloads)
+
+
+def _judge_ports(service: KubeObject, ports: list[tuple[int, ServicePort]], workloads: tuple[Workload, ...]) -> Answer:
+    unknown = [(i, p) for i, p in ports if not any(any(True for _ in _targets(w, p)) for w in workloads)]
+    if not unknown:
+        return Answer(resource=service.ref, outcome=Outcome.PASS, message="Its pods have ports of these names")
+    names = ", ".join(f"{port.target_port} ({port.protocol})" for _, port in unknown)
+    return Answer(
+        resource=service.ref,
+        outcome=Outcome.FAIL,
+        message=f"No pod that it selects has a port named {names}: nothing answers there",
+        evidence=tuple(Fact(path=f"spec.ports[{i}].targetPort", value=p.target_port) for i, p in unknown),
+    )
+
+
 def _targets(workload: Workload, port: ServicePort) -> Iterator[Span]:
     """Yield the ports of the pods that a port of a Service leads to."""
     wanted = port.target_port or port.port
@@ -166,7 +196,7 @@ def _container_ports(workload: Workload) -> Iterator[tuple[str, Mapping[str, Any
                 yield f"{container.path}.ports[{index}]", port
 
 
-def _of_services(snapshot: Snapshot, backends: _Backends) -> Iterator[Door]:
+def _of_services(snapshot: Snapshot, backends: Backends) -> Iterator[Door]:
     for service in snapshot.of(*SERVICE):
         spec = backends.spec(service)
         ways = tuple(_ways(spec))
@@ -219,7 +249,7 @@ def _is_internal(service: KubeObject) -> bool:
     )
 
 
-def _of_ingresses(snapshot: Snapshot, backends: _Backends) -> Iterator[Door]:
+def _of_ingresses(snapshot: Snapshot, backends: Backends) -> Iterator[Door]:
     for ingress in snapshot.of(*INGRESS):
         for path, backend in _ingress_backends(ingress):
             port = backend.port.number or backend.port.name
@@ -246,7 +276,7 @@ def _ingress_backends(ingress: KubeObject) -> Iterator[tuple[str, IngressService
                 yield f"spec.rules[{rule}].http.paths[{number}].backend", path.backend.service
 
 
-def _of_gateways(snapshot: Snapshot, backends: _Backends) -> Iterator[Door]:
+def _of_gateways(snapshot: Snapshot, backends: Backends) -> Iterator[Door]:
     for attached in attached_routes(snapshot):
         for ref in attached.backends:
             namespace = ref.namespace or attached.route.namespace
