@@ -28,7 +28,7 @@ _POLICY_ONLY_HELP = (
     "pods, rules about nodes mean nobody. Without it, what depends on the network plugin is unknown"
 )
 _END_HELP = "a workload as namespace/name, with [Kind] where several have that name, one of its pods, or an address"
-_NETWORK_KINDS = frozenset({"Namespace", "Node"})
+_NETWORK_KINDS = frozenset({"Namespace", "Node", "ServiceAccount"})
 
 
 def register(parser: argparse.ArgumentParser) -> None:

@@ -39,7 +39,8 @@ def _run(arguments: argparse.Namespace) -> int:
     from scanner.export.graph_svg import svg
 
     wanted = {*TEMPLATE_PATHS, *POLICY_KINDS}
-    resources = [r for r in RESOURCES if r.group_kind in wanted or (not r.group and r.kind in {"Namespace", "Node"})]
+    beside = {"Namespace", "Node", "ServiceAccount"}
+    resources = [r for r in RESOURCES if r.group_kind in wanted or (not r.group and r.kind in beside)]
     with progress_bar("Reading") as progress:
         snapshot = read_snapshot(arguments, now(), progress, resources=resources)
     if arguments.namespace and arguments.namespace not in snapshot.namespaces:

@@ -109,6 +109,8 @@ class _Reader:
         if resource == SECRETS and not self.read_secrets:
             return _nothing(resource, ReadState.SKIPPED, NOT_OPTED_IN)
         served = self.catalog.find(resource)
+        if self.catalog.is_view(resource):
+            return _nothing(resource, ReadState.ABSENT, "")
         if served is None:
             reason = self.catalog.broken.get(resource.group, "")
             return _nothing(resource, ReadState.FAILED if reason else ReadState.ABSENT, reason)
@@ -157,7 +159,7 @@ def _catalog(client: Client, resources: Iterable[Resource]) -> Catalog:
         if error.status is None or error.is_transient:
             raise UnreachableError(f"{client.access.origin}: {error.reason}") from error
         served = {r.group_kind: (Served(r.group, r.versions[0], r.plural, r.kind, r.namespaced),) for r in resources}
-        return Catalog(served, {})
+        return Catalog(served, {}, is_guess=True)
 
 
 def _raise_if_unreachable(client: Client, found: Iterable[_Found]) -> None:

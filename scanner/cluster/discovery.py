@@ -40,6 +40,12 @@ class Catalog:
     kinds: Mapping[GroupKind, tuple[Served, ...]]
     #: Why a group cannot tell what it serves.
     broken: Mapping[str, str]
+    #: Whether nobody could be asked, so that all that may be served is taken for served.
+    is_guess: bool = False
+
+    def is_view(self, resource: Resource) -> bool:
+        """Tell whether the server keeps the same objects under another group, which is read instead."""
+        return bool(resource.view_of) and not self.is_guess and GroupKind(resource.view_of, resource.kind) in self.kinds
 
     def find(self, resource: Resource) -> Served | None:
         """Return the version of a kind that is best to read: the first of the resource's that is served."""

@@ -19,6 +19,8 @@ class Resource:
     reason: str
     #: Whether anything reads its status; otherwise that is dropped on arrival.
     keeps_status: bool = False
+    #: The group that keeps the same objects, if any: where that is served, this is but another view of them, not read.
+    view_of: str = ""
 
     @property
     def group_kind(self) -> GroupKind:
@@ -52,6 +54,7 @@ def _grouped(  # noqa: PLR0913 - a row of the table below
     versions: tuple[str, ...] = ("v1",),
     namespaced: bool = True,
     keeps_status: bool = False,
+    view_of: str = "",
 ) -> Resource:
     return Resource(
         group=group,
@@ -61,6 +64,7 @@ def _grouped(  # noqa: PLR0913 - a row of the table below
         namespaced=namespaced,
         reason=reason,
         keeps_status=keeps_status,
+        view_of=view_of,
     )
 
 
@@ -70,6 +74,8 @@ _GATEWAY = "gateway.networking.k8s.io"
 _NETWORK = "networking.k8s.io"
 _POLICY_API = "policy.networking.k8s.io"
 _CALICO = "crd.projectcalico.org"
+#: What Calico's own API server serves, and releases without one keep.
+_CALICO_VIEW = "projectcalico.org"
 _ANTREA = "crd.antrea.io"
 _MONITORING = "monitoring.coreos.com"
 
@@ -125,13 +131,31 @@ RESOURCES: tuple[Resource, ...] = (
             (_POLICY_API, "clusternetworkpolicies", "ClusterNetworkPolicy", ("v1alpha2",), False),
             ("cilium.io", "ciliumnetworkpolicies", "CiliumNetworkPolicy", ("v2",), True),
             ("cilium.io", "ciliumclusterwidenetworkpolicies", "CiliumClusterwideNetworkPolicy", ("v2",), False),
-            (_CALICO, "networkpolicies", "NetworkPolicy", ("v1",), True),
-            (_CALICO, "globalnetworkpolicies", "GlobalNetworkPolicy", ("v1",), False),
             (_ANTREA, "networkpolicies", "NetworkPolicy", ("v1beta1",), True),
             (_ANTREA, "clusternetworkpolicies", "ClusterNetworkPolicy", ("v1beta1",), False),
         )
     ),
     _grouped("scheduling.k8s.io", "priorityclasses", "PriorityClass", "which pods go first", namespaced=False),
+    *(
+        _grouped(group, plural, kind, reason, versions=versions, namespaced=namespaced, view_of=view_of)
+        for group, versions, view_of in ((_CALICO, ("v1",), ""), (_CALICO_VIEW, ("v3",), _CALICO))
+        for plural, kind, namespaced, reason in (
+            ("networkpolicies", "NetworkPolicy", True, _OTHER_POLICIES),
+            ("globalnetworkpolicies", "GlobalNetworkPolicy", False, _OTHER_POLICIES),
+            ("tiers", "Tier", False, "the order of Calico's policies"),
+            ("networksets", "NetworkSet", True, "addresses that Calico's policies name"),
+            ("globalnetworksets", "GlobalNetworkSet", False, "addresses that Calico's policies name"),
+            ("hostendpoints", "HostEndpoint", False, "whether Calico's policies are for nodes too"),
+        )
+    ),
+    _grouped(
+        "cilium.io",
+        "ciliumcidrgroups",
+        "CiliumCIDRGroup",
+        "addresses that Cilium's policies name",
+        versions=("v2", "v2alpha1"),
+        namespaced=False,
+    ),
     *(
         _grouped(_MONITORING, plural, kind, "who scrapes what, for proposed NetworkPolicies")
         for plural, kind in (

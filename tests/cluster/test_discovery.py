@@ -20,6 +20,7 @@ CUSTOM = {
     "policy.networking.k8s.io",
     "cilium.io",
     "crd.projectcalico.org",
+    "projectcalico.org",
     "crd.antrea.io",
 }
 DEPLOYMENT = BY_KIND[GroupKind("apps", "Deployment")]

@@ -11,6 +11,8 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from scanner.analysis.network.addresses import AddressSpace
+from scanner.analysis.network.calico_policies import CALICO_KINDS, calico_policies
+from scanner.analysis.network.calico_world import CALICO_REFERENCES
 from scanner.analysis.network.cilium_policies import CILIUM_KINDS, cilium_policies
 from scanner.analysis.network.cluster_policies import CLUSTER_POLICY_KINDS, cluster_policies
 from scanner.analysis.network.isolation import NETWORK_POLICY
@@ -36,11 +38,13 @@ from scanner.model.refs import GroupKind, ObjectRef
 from scanner.model.selectors import LabelSelector
 from scanner.model.snapshot import Snapshot
 
-#: Every kind of policy that has a say.
+#: Every kind of policy that has a say, and what policies refer to.
 POLICY_KINDS: tuple[GroupKind, ...] = (
     NETWORK_POLICY,
     *CLUSTER_POLICY_KINDS,
     *CILIUM_KINDS,
+    *CALICO_KINDS,
+    *CALICO_REFERENCES,
     *PLUGIN_KINDS,
 )
 
@@ -166,6 +170,7 @@ def _policies(snapshot: Snapshot, *, policy_only: bool) -> Iterator[Policy]:
     yield from network_policies(snapshot, policy_only=policy_only)
     yield from cluster_policies(snapshot, policy_only=policy_only)
     yield from cilium_policies(snapshot, policy_only=policy_only)
+    yield from calico_policies(snapshot, policy_only=policy_only)
     yield from plugin_policies(snapshot)
     if not policy_only:
         yield from _unread_policies(snapshot)
@@ -174,9 +179,8 @@ def _policies(snapshot: Snapshot, *, policy_only: bool) -> Iterator[Policy]:
 def _unread_policies(snapshot: Snapshot) -> Iterator[Policy]:
     """Yield a policy that may do anything for each that may exist and could not be read."""
     everywhere = Pods(LabelSelector(), LabelSelector())
-    for kind in (*CLUSTER_POLICY_KINDS, *CILIUM_KINDS, *PLUGIN_KINDS):
-        if kind.group != "projectcalico.org":
-            yield from _unread(snapshot, kind, everywhere, Tier.PLUGIN_DENY)
+    for kind in (*CLUSTER_POLICY_KINDS, *CILIUM_KINDS, *CALICO_KINDS, *PLUGIN_KINDS):
+        yield from _unread(snapshot, kind, everywhere, Tier.PLUGIN_DENY)
     for namespace in snapshot.namespaces:
         own = Pods(LabelSelector(), namespace=namespace)
         yield from _unread(snapshot, NETWORK_POLICY, own, Tier.NETWORK_POLICY)

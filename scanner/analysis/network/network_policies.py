@@ -30,6 +30,9 @@ from scanner.model.objects import KubeObject
 from scanner.model.selectors import LabelSelector
 from scanner.model.snapshot import Snapshot
 
+#: Where Calico asks them among its own policies; others have no order there.
+_ORDER = 1000
+
 
 def network_policies(snapshot: Snapshot, *, policy_only: bool) -> Iterator[Policy]:
     """Yield every NetworkPolicy; by policies alone, network plugins' differences are left out of account."""
@@ -59,6 +62,7 @@ class _Reader:
             subject=Undecided(f"{policy.ref}: spec.podSelector: {fault}") if fault else subject,
             ingress=self._rules(policy, ingress) if spec.isolates_ingress else None,
             egress=self._rules(policy, egress) if spec.isolates_egress else None,
+            priority=_ORDER,
         )
 
     def _rules(

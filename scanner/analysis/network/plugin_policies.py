@@ -11,13 +11,8 @@ from scanner.model.selectors import LabelSelector
 from scanner.model.snapshot import Snapshot
 
 PLUGIN_KINDS: tuple[GroupKind, ...] = (
-    GroupKind("crd.projectcalico.org", "NetworkPolicy"),
-    GroupKind("crd.projectcalico.org", "GlobalNetworkPolicy"),
     GroupKind("crd.antrea.io", "NetworkPolicy"),
     GroupKind("crd.antrea.io", "ClusterNetworkPolicy"),
-    # Names that these products accept in files beside those under which the API server keeps them.
-    GroupKind("projectcalico.org", "NetworkPolicy"),
-    GroupKind("projectcalico.org", "GlobalNetworkPolicy"),
 )
 
 

@@ -4,10 +4,12 @@ It knows nothing of sets, classes or spans. What the API leaves to the network p
 set of outcomes that are possible under it, since of two policies with one priority either may decide.
 """
 
-import ipaddress
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
+
+from tests.analysis.network.calico_brute_force import Side, is_calico
+from tests.analysis.network.ranges import is_whole, within
 
 Object = Mapping[str, Any]
 #: A pod, or an address outside the cluster.
@@ -51,23 +53,46 @@ class _Direction:
     def outcomes(self) -> set[bool]:
         if isinstance(self.own, str):
             return {True}
-        found: set[bool] = set()
-        for verdict in self._ordered("Admin"):
-            found |= {verdict == "Allow"} if verdict in {"Allow", "Deny"} else self._network_policies()
-        return found
+        side = Side(self.world, self.direction, self.own, self.peer, self.wanted, self.how.family)
+        open_, found = True, set[bool]()
+        for _, name, end in side.tiers():
+            verdicts = self._tier_verdicts(side, name, end) if open_ else set[str]()
+            found |= {verdict == "Allow" for verdict in verdicts - {"Pass"}}
+            open_ = "Pass" in verdicts
+        return found | {True} if open_ else found
 
-    def _network_policies(self) -> set[bool]:
+    def _tier_verdicts(self, side: Side, tier: str, end: str) -> set[str]:
+        """Return what a tier may come to: Allow, Deny, or Pass where it leaves the connection to the next."""
+        found: set[str] = set()
+        fixed = {"kube-admin": "Admin", "kube-baseline": "Baseline"}
+        if tier in fixed:
+            return self._ordered(fixed[tier])
+        network_policies = self._network_policies() if tier == "default" else []
+        for policies in side.orders(tier, network_policies):
+            found.add(self._first_verdict(side, policies, end))
+        on_node = any(not isinstance(p, str) and p["spec"].get("hostNetwork") for p in (self.own, self.peer))
+        return {"Allow"} if self.how.nodes_are_exempt and on_node and found != {"Pass"} else found
+
+    def _first_verdict(self, side: Side, policies: Sequence[Object], end: str) -> str:
+        for policy in policies:
+            verdict = side.verdict(policy) if is_calico(policy) else self._np_verdict(policy)
+            if verdict:
+                return verdict
+        return end if policies else "Pass"
+
+    def _np_verdict(self, policy: Object) -> str:
+        return "Allow" if any(self._np_rule(policy, r) for r in policy["spec"].get(self.direction) or ()) else ""
+
+    def _network_policies(self) -> list[tuple[float, str, str, Object]]:
+        """Return those that isolate the own end, with their place among Calico's: they allow, so it hardly matters."""
         assert not isinstance(self.own, str)
-        applied = [o for o in self.world if o["kind"] == "NetworkPolicy" and self._is_isolated_by(o)]
-        is_host = bool(self.own["spec"].get("hostNetwork"))
-        if is_host and not self.how.host_pods_are_pods:
-            applied = []
-        if not applied:
-            return {verdict != "Deny" for verdict in self._ordered("Baseline")}
-        on_node = is_host or (not isinstance(self.peer, str) and self.peer["spec"].get("hostNetwork"))
-        if self.how.nodes_are_exempt and on_node:
-            return {True}
-        return {any(self._np_rule(o, rule) for o in applied for rule in o["spec"].get(self.direction) or ())}
+        if self.own["spec"].get("hostNetwork") and not self.how.host_pods_are_pods:
+            return []
+        return [
+            (1000, "Kubernetes", o["metadata"]["name"], o)
+            for o in self.world
+            if o["kind"] == "NetworkPolicy" and not is_calico(o) and self._is_isolated_by(o)
+        ]
 
     def _is_isolated_by(self, policy: Object) -> bool:
         assert not isinstance(self.own, str)
@@ -209,20 +234,6 @@ def _holds(requirement: Object, labels: Mapping[str, str]) -> bool:
             return value is not None
         case _:
             return value is None
-
-
-def within(address: str, network: str) -> bool:
-    """Tell whether an address lies in a network."""
-    parsed, block = ipaddress.ip_address(address), ipaddress.ip_network(network)
-    return parsed.version == block.version and parsed in block
-
-
-def is_whole(networks: Sequence[str], family: int) -> bool:
-    """Tell whether these networks are all addresses of a family."""
-    if family == 4:
-        blocks = ipaddress.collapse_addresses(ipaddress.IPv4Network(n) for n in networks if ":" not in n)
-        return ipaddress.IPv4Network("0.0.0.0/0") in blocks
-    return ipaddress.IPv6Network("::/0") in map(ipaddress.IPv6Network, (n for n in networks if ":" in n))
 
 
 def pods_of(world: Sequence[Object]) -> Iterator[Object]:

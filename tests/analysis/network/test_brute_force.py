@@ -9,7 +9,7 @@ from hypothesis import HealthCheck, given, settings
 from scanner.analysis.network.connections import Row, rows
 from scanner.analysis.network.connectivity import connectivity
 from tests.analysis.network.brute_force import End, Object, Reading, outcomes, pods_of
-from tests.analysis.network.worlds import PROTOCOLS, worlds
+from tests.analysis.network.worlds import PROTOCOLS, calico_worlds, worlds
 from tests.builders import snapshot
 
 #: Numbers that rules use, with neighbours.
@@ -139,6 +139,61 @@ def test_policies_alone_decide_nothing_that_a_family_of_addresses_would_change(
     world: list[Object], outside: list[str]
 ) -> None:
     """Where networks are all of IPv4 or of IPv6, what is decided holds for pods with an address of either."""
+    answers = Answers(list(rows(connectivity(snapshot(*world), policy_only=True))))
+    readings = [Reading(family=4), Reading(family=6)]
+    wrong = [
+        (connection, said)
+        for connection in _connections(world, outside)
+        if (said := answers.ask(*connection)) is not None and _possible(world, connection, readings) != {said}
+    ]
+    assert wrong == []
+
+
+@_thorough(300)
+@given(calico_worlds(), _addresses)
+def test_policies_of_calico_say_what_each_pair_and_port_says(world: list[Object], outside: list[str]) -> None:
+    """By labels and ports alone, in tiers of its own, beside and between those of Kubernetes."""
+    answers = Answers(list(rows(connectivity(snapshot(*world), policy_only=True))))
+    different = [
+        (connection, said)
+        for connection in _connections(world, outside)
+        if (said := answers.ask(*connection)) is not _verdict(_possible(world, connection, [Reading()]))
+    ]
+    assert different == []
+
+
+@_thorough(300)
+@given(calico_worlds(with_addresses=True, with_networks=True), _addresses)
+def test_networks_of_calico_mean_pods_by_their_address(world: list[Object], outside: list[str]) -> None:
+    """Networks of rules and of network sets, where addresses are known: unknown just where plugins differ."""
+    answers = Answers(list(rows(connectivity(snapshot(*world)))))
+    readings = [Reading(), Reading(blocks_mean_pods=True)]
+    different = [
+        (connection, said)
+        for connection in _connections(world, outside)
+        if (said := answers.ask(*connection)) is not _verdict(_possible(world, connection, readings))
+    ]
+    assert different == []
+
+
+@_thorough(150)
+@given(calico_worlds(with_addresses=True, with_host_pods=True, with_networks=True), _addresses)
+def test_policies_of_calico_hold_for_every_reading_of_the_api(world: list[Object], outside: list[str]) -> None:
+    """However the host network and blocks of pods' addresses are treated, no row and no absence is wrong."""
+    readings = [Reading(h, b, n) for h in (True, False) for b in (True, False) for n in (True, False)]
+    answers = Answers(list(rows(connectivity(snapshot(*world)))))
+    wrong = [
+        (connection, said)
+        for connection in _connections(world, outside)
+        if (said := answers.ask(*connection)) is not None and _possible(world, connection, readings) != {said}
+    ]
+    assert wrong == []
+
+
+@_thorough(150)
+@given(calico_worlds(with_networks=True), _addresses)
+def test_policies_of_calico_decide_nothing_that_a_family_would_change(world: list[Object], outside: list[str]) -> None:
+    """By policies alone, what is decided holds for pods with an address of either family."""
     answers = Answers(list(rows(connectivity(snapshot(*world), policy_only=True))))
     readings = [Reading(family=4), Reading(family=6)]
     wrong = [

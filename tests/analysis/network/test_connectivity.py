@@ -87,8 +87,8 @@ def test_labels_of_a_namespace_that_no_file_defines_are_not_known() -> None:
 @pytest.mark.parametrize(
     "kind",
     [
-        ("crd.projectcalico.org/v1", "NetworkPolicy", "shop"),
-        ("crd.projectcalico.org/v1", "GlobalNetworkPolicy", ""),
+        ("crd.antrea.io/v1beta1", "NetworkPolicy", "shop"),
+        ("crd.antrea.io/v1beta1", "ClusterNetworkPolicy", ""),
     ],
 )
 def test_a_policy_that_is_not_evaluated_makes_what_it_may_touch_unknown(kind: tuple[str, str, str]) -> None:
@@ -102,7 +102,7 @@ def test_a_policy_that_is_not_evaluated_makes_what_it_may_touch_unknown(kind: tu
 def test_a_plugins_policy_of_another_namespace_touches_nothing_here() -> None:
     """Pairs of other namespaces stay decided."""
     metadata = {"name": "rules", "namespace": "ops"}
-    other = {"apiVersion": "crd.projectcalico.org/v1", "kind": "NetworkPolicy", "metadata": metadata, "spec": {}}
+    other = {"apiVersion": "crd.antrea.io/v1beta1", "kind": "NetworkPolicy", "metadata": metadata, "spec": {}}
     assert _verdicts(_between(NAMESPACE, workload("web"), workload("cart"), other)) == {""}
 
 

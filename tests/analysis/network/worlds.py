@@ -4,6 +4,8 @@ from typing import Any
 
 import hypothesis.strategies as st
 
+from tests.analysis.network.calico_brute_force import ENDPOINT_SELECTORS, NAMED_SELECTORS
+
 NAMESPACES = ("ops", "shop")
 NUMBERS = (1, 53, 80, 65535)
 NAMES = ("web", "dns")
@@ -172,9 +174,136 @@ def _ordered_policies(draw: st.DrawFn, number: int, *, with_networks: bool) -> d
     }
 
 
+_endpoint_selectors = st.sampled_from(sorted(ENDPOINT_SELECTORS))
+_named_selectors = st.sampled_from(sorted(NAMED_SELECTORS))
+_networks = st.lists(st.sampled_from(NETWORKS), min_size=1, max_size=2, unique=True)
+ACCOUNTS = ("default", "robot")
+
+
+@st.composite
+def _entities(draw: st.DrawFn, *, with_networks: bool, with_ports: bool) -> dict[str, Any]:
+    found = _optional(
+        draw,
+        selector=_endpoint_selectors,
+        namespaceSelector=st.one_of(_named_selectors, st.just("global()")),
+    )
+    match draw(st.integers(0, 5)):
+        case 0:
+            found["notSelector"] = draw(_endpoint_selectors)
+        case 1:
+            names = st.lists(st.sampled_from(ACCOUNTS), min_size=1, max_size=2, unique=True)
+            found["serviceAccounts"] = _optional(draw, names=names) or {"selector": draw(_named_selectors)}
+        case 2 if with_networks:
+            found |= _optional(draw, nets=_networks, notNets=_networks)
+        case _:
+            pass
+    if with_ports:
+        port = st.one_of(_numbers, st.sampled_from(NAMES), st.builds(lambda span: f"{span[0]}:{span[1]}", _spans()))
+        number = st.one_of(_numbers, st.builds(lambda span: f"{span[0]}:{span[1]}", _spans()))
+        found |= _optional(
+            draw, ports=st.lists(port, min_size=1, max_size=2), notPorts=st.lists(number, min_size=1, max_size=1)
+        )
+    return found
+
+
+@st.composite
+def _calico_rules(draw: st.DrawFn, direction: str, *, with_networks: bool) -> dict[str, Any]:
+    rule: dict[str, Any] = {"action": draw(st.sampled_from(("Allow", "Deny", "Pass", "Log")))}
+    rule |= _optional(draw, protocol=st.sampled_from((*PROTOCOLS, 6, 17)))
+    has_protocol = "protocol" in rule
+    if not has_protocol:
+        rule |= _optional(draw, notProtocol=_protocols)
+    if with_networks and draw(st.integers(0, 5)) == 0:
+        rule["ipVersion"] = draw(st.sampled_from((4, 6)))
+    own, peer = ("destination", "source") if direction == "ingress" else ("source", "destination")
+    rule[peer] = draw(_entities(with_networks=with_networks, with_ports=has_protocol and peer == "destination"))
+    if draw(st.integers(0, 3)) == 0:
+        rule[own] = draw(_entities(with_networks=with_networks, with_ports=has_protocol and own == "destination"))
+    return rule
+
+
+@st.composite
+def _calico_policies(draw: st.DrawFn, number: int, *, with_networks: bool) -> dict[str, Any]:
+    """Draw a policy; two may have one order, or none."""
+    is_global = draw(st.booleans())
+    spec = _optional(
+        draw,
+        order=st.sampled_from((1, 1000, 2000.5)),
+        tier=st.sampled_from(("default", "early", "between", "last")),
+        selector=_endpoint_selectors,
+        types=st.lists(st.sampled_from(("Ingress", "Egress")), min_size=1, max_size=2, unique=True),
+        ingress=st.lists(_calico_rules("ingress", with_networks=with_networks), min_size=1, max_size=3),
+        egress=st.lists(_calico_rules("egress", with_networks=with_networks), min_size=1, max_size=3),
+    )
+    if draw(st.integers(0, 3)) == 0:
+        spec["serviceAccountSelector"] = draw(_named_selectors)
+    metadata = {"name": f"calico-{number}"}
+    if is_global:
+        spec |= _optional(draw, namespaceSelector=_named_selectors)
+    else:
+        metadata["namespace"] = draw(st.sampled_from(NAMESPACES))
+    return {
+        "apiVersion": draw(st.sampled_from(("projectcalico.org/v3", "crd.projectcalico.org/v1"))),
+        "kind": "GlobalNetworkPolicy" if is_global else "NetworkPolicy",
+        "metadata": metadata,
+        "spec": spec,
+    }
+
+
+@st.composite
+def _network_sets(draw: st.DrawFn, number: int) -> dict[str, Any]:
+    metadata: dict[str, Any] = {"name": f"set-{number}", "labels": draw(_labels)}
+    if draw(st.booleans()):
+        metadata["namespace"] = draw(st.sampled_from(NAMESPACES))
+    return {
+        "apiVersion": "projectcalico.org/v3",
+        "kind": "NetworkSet" if "namespace" in metadata else "GlobalNetworkSet",
+        "metadata": metadata,
+        "spec": {"nets": draw(_networks)},
+    }
+
+
+@st.composite
+def calico_worlds(
+    draw: st.DrawFn, *, with_addresses: bool = False, with_host_pods: bool = False, with_networks: bool = False
+) -> list[dict[str, Any]]:
+    """Draw a cluster with Calico's policies beside all others: tiers, service accounts and network sets too."""
+    world = draw(
+        worlds(with_addresses=with_addresses, with_host_pods=with_host_pods, with_networks=with_networks, most=1)
+    )
+    for pod in (o for o in world if o["kind"] == "Pod"):
+        pod["spec"] |= _optional(draw, serviceAccountName=st.sampled_from(ACCOUNTS))
+    accounts = [
+        {
+            "apiVersion": "v1",
+            "kind": "ServiceAccount",
+            "metadata": {"name": name, "namespace": namespace, "labels": draw(_labels)},
+        }
+        for name in ACCOUNTS
+        for namespace in NAMESPACES
+    ]
+    tiers = [
+        {
+            "apiVersion": "projectcalico.org/v3",
+            "kind": "Tier",
+            "metadata": {"name": name},
+            "spec": order | _optional(draw, defaultAction=st.sampled_from(("Deny", "Pass"))),
+        }
+        for name, order in (("early", {"order": 10}), ("between", {"order": 5000}), ("last", {}))
+    ]
+    policies = [draw(_calico_policies(n, with_networks=with_networks)) for n in range(draw(st.integers(1, 4)))]
+    sets = [draw(_network_sets(n)) for n in range(draw(st.integers(0, 2)) if with_networks else 0)]
+    return [*world, *accounts, *tiers, *policies, *sets]
+
+
 @st.composite
 def worlds(
-    draw: st.DrawFn, *, with_addresses: bool = False, with_host_pods: bool = False, with_networks: bool = False
+    draw: st.DrawFn,
+    *,
+    with_addresses: bool = False,
+    with_host_pods: bool = False,
+    with_networks: bool = False,
+    most: int = 3,
 ) -> list[dict[str, Any]]:
     """Draw a cluster: its namespaces, a few bare pods, policies of every kind."""
     namespaces = [
@@ -185,7 +314,7 @@ def worlds(
         draw(_pods(f"pod-{n}", with_addresses=with_addresses, with_host_pods=with_host_pods))
         for n in range(draw(st.integers(2, 4)))
     ]
-    policies = [draw(_network_policies(f"policy-{n}")) for n in range(draw(st.integers(0, 3)))]
-    ordered = [draw(_ordered_policies(n, with_networks=with_networks)) for n in range(draw(st.integers(0, 3)))]
+    policies = [draw(_network_policies(f"policy-{n}")) for n in range(draw(st.integers(0, most)))]
+    ordered = [draw(_ordered_policies(n, with_networks=with_networks)) for n in range(draw(st.integers(0, most)))]
     named = {(o["kind"], o["metadata"]["name"]): o for o in ordered}
     return [*namespaces, *pods, *policies, *named.values()]
