@@ -57,6 +57,10 @@ _MISSING_FIELD = "Key not found in map"
 _STRING_LITERAL = r"'''(?:.|\n)*?'''|\"\"\"(?:.|\n)*?\"\"\"|'(?:\\.|[^'\\])*'|\"(?:\\.|[^\"\\])*\""
 
 
+#: What an expression says if it may read more of an object than its body.
+_READS_MORE = re.compile(r"\b(metadata|status|request|requestResource)\b|\b(object|authorizer)\b(?!\s*\.)")
+
+
 class AdmissionResult(enum.StrEnum):
     """What a policy says of an object."""
 
@@ -178,6 +182,9 @@ class _Policy:
         #: Each variable and its place in the order: it may read those before it.
         self.variables = {v.name: (number, v) for number, v in enumerate(self._variables)}
         self._prepared: dict[tuple[str, int], _Prepared] = {}
+        #: No expression reads what differs between objects of one body: metadata, status, the request.
+        self.reads_only_body = not any(_READS_MORE.search(_without_literals(text)) for text in _texts(spec))
+        self.decided: dict[tuple[object, ...], _Decision | None] = {}
 
     def prepared(self, text: str, scope: int | None = None) -> _Prepared:
         """Compile an expression that may read this many of the variables, all by default."""
@@ -275,11 +282,21 @@ class _Auditor:
             yield None, params
             return
         for param in params:
-            values = self._values(policy, request, param)
-            with answering(partial(_ruling, self._snapshot)) as asked:
-                decision = _Evaluation(policy, values, request, asked, lacks_defaults=self._lacks_defaults).decision()
+            decision = self._decision(policy, request, param)
             if decision is not None:
                 yield (param.ref if param else None), decision
+
+    def _decision(self, policy: _Policy, request: Request, param: KubeObject | None) -> _Decision | None:
+        """Evaluate, once for all objects that differ in nothing that the policy reads: the pods of a template."""
+        thing = request.object
+        key = (thing.api_version, thing.kind, request.namespace, thing.body, param.ref if param else None)
+        if policy.reads_only_body and key in policy.decided:
+            return policy.decided[key]
+        values = self._values(policy, request, param)
+        with answering(partial(_ruling, self._snapshot)) as asked:
+            decision = _Evaluation(policy, values, request, asked, lacks_defaults=self._lacks_defaults).decision()
+        policy.decided[key] = decision
+        return decision
 
     def _values(self, policy: _Policy, request: Request, param: KubeObject | None) -> dict[str, Any]:
         """Return the variables of one evaluation; what is not known is left out, so that reading it fails."""
@@ -493,6 +510,12 @@ class _Evaluation:
             self.failed[name] = value
         else:
             self.values[f"variables.{name}"] = value
+
+
+def _texts(spec: PolicySpec) -> Iterator[str]:
+    """Return every expression of a policy."""
+    yield from (named.expression for named in (*(spec.variables or ()), *(spec.match_conditions or ())))
+    yield from (text for v in spec.validations or () for text in (v.expression, v.message_expression))
 
 
 def _reference(variable: str) -> re.Pattern[str]:
