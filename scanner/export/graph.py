@@ -7,16 +7,17 @@ two, is one edge from `anyone`. Of a node of several workloads that differ, an e
 Names are whatever somebody wrote into a manifest, so that nothing of them gets into a text unescaped.
 """
 
+import ipaddress
 import re
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import TypeAlias
 
-from scanner.analysis.network.addresses import range_text, without
+from scanner.analysis.network.addresses import EVERY_IPV4, EVERY_IPV6, range_text, without
 from scanner.analysis.network.connectivity import Connectivity
 from scanner.analysis.network.matching import ones
-from scanner.analysis.network.ports import Span, by_protocol, merged
+from scanner.analysis.network.ports import EVERY_PORT, Span, by_protocol, merged
 from scanner.export.safe import printable
 from scanner.model.refs import ObjectRef
 
@@ -36,6 +37,8 @@ _HUB = 4
 _BUT = 2
 _ANY_PORT = "any port"
 _EVERY_PROTOCOL = 3
+#: Taste: how much longer the ports must be than those that are left out, to be told by those.
+_SHORTER = 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,7 +155,7 @@ def _graph(found: Connectivity, parts: _Parts, namespace: str) -> Graph:
     spans = {ends: open_ for ends, open_ in spans.items() if ends[0] != ends[1] or not nodes[ends[0]].is_one}
     nodes, spans = _joined(nodes, spans)
     edges = tuple(_edges(spans))
-    return _tidied(nodes, edges[:_EDGES], len(edges[_EDGES:]))
+    return _tidied(nodes, edges[:_EDGES], len(edges[_EDGES:]), namespace)
 
 
 def _outside(found: Connectivity) -> _Parts:
@@ -171,7 +174,16 @@ def _outside(found: Connectivity) -> _Parts:
 
 def _addresses(found: Connectivity, bits: int) -> str:
     first = len(found.grouping.classes)
-    return _names([range_text(found.space.range(number - first)) for number in ones(bits)])
+    return _names([_address_text(found.space.range(number - first)) for number in ones(bits)])
+
+
+def _address_text(span: Span) -> str:
+    """Write addresses of one family as a person would: as a network, where they are one."""
+    if span in {EVERY_IPV4, EVERY_IPV6}:
+        return "every IPv4 address" if span == EVERY_IPV4 else "every IPv6 address"
+    first, last = map(ipaddress.ip_address, range_text(span).split("-"))
+    networks = list(ipaddress.summarize_address_range(first, last))
+    return str(networks[0]) if len(networks) == 1 else f"{first}-{last}"
 
 
 def _spans(found: Connectivity, members: tuple[int, ...], outside: int) -> _Spans:
@@ -236,13 +248,18 @@ def _ports(spans: tuple[Span, ...]) -> str:
     written = by_protocol(spans)
     if len(written) == _EVERY_PROTOCOL and set(written.values()) == {"1-65535"}:
         return _ANY_PORT
+    told, left_out = _told(written), _told(by_protocol(without(EVERY_PORT, spans)))
+    return told if len(told) < _SHORTER * len(left_out) else f"any port but {left_out}"
+
+
+def _told(written: Mapping[str, str]) -> str:
     return ", ".join(f"{protocol} {'any' if p == '1-65535' else p}" for protocol, p in written.items())
 
 
-def _tidied(nodes: tuple[Node, ...], edges: tuple[Edge, ...], left_out: int) -> Graph:
-    """Leave out everyone and the outside where no edge has them; workloads without edges stay, for that is news."""
+def _tidied(nodes: tuple[Node, ...], edges: tuple[Edge, ...], left_out: int, namespace: str) -> Graph:
+    """Leave out what no edge has, but workloads that are drawn for themselves: that they have none is news."""
     used = {end for edge in edges for end in (edge.source, edge.destination)}
-    kept = [number for number, node in enumerate(nodes) if node.group or number in used]
+    kept = [n for n, node in enumerate(nodes) if n in used or (node.group and namespace in {"", node.group})]
     place = {number: new for new, number in enumerate(kept)}
     return Graph(
         tuple(nodes[number] for number in kept),
@@ -251,10 +268,10 @@ def _tidied(nodes: tuple[Node, ...], edges: tuple[Edge, ...], left_out: int) -> 
     )
 
 
-def short(text: str) -> str:
+def short(text: str, characters: int = _CHARACTERS) -> str:
     """Make a label harmless to print, and short enough to draw."""
     safe = printable(text)
-    return safe if len(safe) <= _CHARACTERS else f"{safe[: _CHARACTERS - 1]}…"
+    return safe if len(safe) <= characters else f"{safe[: characters - 1]}…"
 
 
 def by_group(graph: Graph) -> Mapping[str, list[int]]:
@@ -316,4 +333,11 @@ def _dot(graph: Graph) -> Iterator[str]:
 
 def _dot_text(text: str) -> str:
     """Escape what ends a string, starts an escape, or is an entity in a label."""
-    return short(text).replace("&", "&amp;").replace("\\", "\\\\").replace('"', '\\"')
+    return (
+        short(text)
+        .replace("&", "&amp;")
+        .replace("<", "&lt;")
+        .replace(">", "&gt;")
+        .replace("\\", "\\\\")
+        .replace('"', '\\"')
+    )
