@@ -32,6 +32,7 @@ from scanner.model.refs import ClusterName, GroupKind
 from scanner.model.snapshot import Snapshot, SourceKind
 from scanner.posture.diff import judgements_of
 from scanner.service import scan as service
+from scanner.service.networks import packed_network
 from scanner.store.database import open_database, upgrade, writing
 from tests import services
 
@@ -101,6 +102,7 @@ def store(engine: Engine, snapshot: Snapshot, evaluation: Evaluation, ran: list[
     scan = service.start_scan(engine, cluster=CLUSTER, source=SourceKind.LIVE, trigger="api", now=now)
     began = time.perf_counter()
     judgements = judgements_of(evaluation.findings, CLUSTER, ran)
+    network = packed_network(snapshot)
     with writing(engine) as connection:
         service._store(  # noqa: SLF001 - the part of a scan that is measured
             connection,
@@ -109,6 +111,8 @@ def store(engine: Engine, snapshot: Snapshot, evaluation: Evaluation, ran: list[
             evaluation=evaluation,
             judgements=judgements,
             grants=b"",
+            network=network,
+            network_states_kept=20,
             policies=ran,
             subscriptions=(),
             now=now,

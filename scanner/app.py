@@ -102,6 +102,7 @@ def built(settings: Settings) -> Iterator[Service]:
                 subscriptions=subscriptions_of(settings),
                 clock=_now,
                 metrics=metrics,
+                network_states_kept=settings.network_states_kept,
             )
         )
         last, now = _last_scan(engine), _now()

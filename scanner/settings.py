@@ -204,6 +204,16 @@ class Settings(BaseSettings):
         Field(description="Upgrade PostgreSQL's schema at start; off, run `plimsoll db upgrade`. SQLite always does."),
     ] = False
 
+    network_states_kept: Annotated[
+        int,
+        Field(
+            ge=1,
+            le=1000,
+            description="To compare scans by who could connect to whom, so many different states are kept of each "
+            "cluster; scans that saw no change share one.",
+        ),
+    ] = 20
+
     # How it is served
     listen_host: Annotated[
         str,

@@ -12,7 +12,19 @@ from scanner.api import problems
 from scanner.api.dependencies import Services
 from scanner.api.middleware import Conditional, Limits, Shell
 from scanner.api.problems import Problem, ProblemDetail, ProblemError, problem_of_status, problem_response
-from scanner.api.routes import audit, findings, health, home, policies, rbac, rbac_usage, resources, scans, summary
+from scanner.api.routes import (
+    audit,
+    findings,
+    health,
+    home,
+    network,
+    policies,
+    rbac,
+    rbac_usage,
+    resources,
+    scans,
+    summary,
+)
 from scanner.errors import ClusterError, ScannerError, ScanRunningError, ScanStoppedError, StoreError
 from scanner.telemetry import log
 
@@ -44,7 +56,7 @@ def create_app(services: Services, limits: Limits, *, version: str) -> FastAPI:
         exception_handlers=dict(_handlers()),
     )
     app.state.services = services
-    for module in (scans, findings, resources, policies, summary, rbac, rbac_usage, audit, health, home):
+    for module in (scans, findings, resources, policies, summary, rbac, rbac_usage, network, audit, health, home):
         app.include_router(module.router)
     app.add_middleware(Conditional)
     app.add_middleware(Shell, limits=limits, metrics=services.metrics)

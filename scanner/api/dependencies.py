@@ -13,6 +13,7 @@ from scanner.model.policy import Policy
 from scanner.model.refs import ClusterName
 from scanner.service.fixes import LastFixes
 from scanner.service.grants import LastGrants
+from scanner.service.networks import KeptNetworks
 from scanner.store.scans import RunningScan
 from scanner.telemetry import Metrics
 
@@ -45,6 +46,8 @@ class Services:
     grants: LastGrants = field(default_factory=LastGrants)
     #: What ends findings about RBAC, as of the last scan.
     fixes: LastFixes = field(default_factory=LastFixes)
+    #: Who could connect to whom, as of the scans that are kept.
+    networks: KeptNetworks = field(default_factory=KeptNetworks)
     #: None if the API server's audit events are not taken.
     audit: AuditWebhook | None = None
 

@@ -39,7 +39,7 @@ class PageQuery(BaseModel):
 
     def filters(self) -> dict[str, Any]:
         """Return the parameters that choose items, as JSON values."""
-        return self.model_dump(mode="json", exclude={"limit", "cursor"}, exclude_defaults=True)
+        return self.model_dump(mode="json", by_alias=True, exclude={"limit", "cursor"}, exclude_defaults=True)
 
 
 def encode_cursor(query: PageQuery, key: Sequence[str | int]) -> str:

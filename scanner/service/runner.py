@@ -45,6 +45,8 @@ class ScanSetup:
     subscriptions: Sequence[Subscription]
     clock: Clock
     metrics: Metrics
+    #: States of the cluster's connections that are kept to compare scans.
+    network_states_kept: int = 20
 
 
 class ScanRunner:
@@ -148,6 +150,7 @@ class ScanRunner:
             subscriptions=setup.subscriptions,
             clock=setup.clock,
             is_stopping=self._stopping.is_set,
+            network_states_kept=setup.network_states_kept,
         )
         phases.labels("judging and storing").observe(time.monotonic() - read_at)
         return result

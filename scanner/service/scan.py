@@ -28,9 +28,11 @@ from scanner.policy.evaluate import evaluate
 from scanner.posture.diff import Changes, Judgement, diff, judgements_of
 from scanner.posture.news import Subscription, announcements_for
 from scanner.service.grants import packed_grants
+from scanner.service.networks import PackedNetwork, packed_network
 from scanner.store.database import writing
 from scanner.store.findings import changes_of_resolved, count_open_by_severity, known_findings, write_changes
 from scanner.store.grants import write_grants
+from scanner.store.networks import write_network
 from scanner.store.outbox import enqueue
 from scanner.store.resources import KnownResource, known_resources, resource_id, write_resources
 from scanner.store.scans import (
@@ -85,6 +87,7 @@ def run_scan(  # noqa: PLR0913 - the parts that the composition root joins
     subscriptions: Iterable[Subscription] = (),
     clock: Clock,
     is_stopping: Callable[[], bool] = lambda: False,
+    network_states_kept: int = 20,
 ) -> ScanResult:
     """Do a scan that was started: read, judge, compare, and store everything in one transaction.
 
@@ -98,6 +101,7 @@ def run_scan(  # noqa: PLR0913 - the parts that the composition root joins
         subscriptions: Who is to be told what.
         clock: Tells the time.
         is_stopping: Asked at every step; once true, the scan ends as failed.
+        network_states_kept: How many states of each cluster's connections are kept to compare scans.
     """
     try:
         with _Pulse(engine, scan, clock, is_stopping) as pulse:
@@ -105,6 +109,7 @@ def run_scan(  # noqa: PLR0913 - the parts that the composition root joins
             evaluation = evaluate(snapshot, policies, now=snapshot.taken_at, progress=pulse.phase("judging"))
             judgements = judgements_of(evaluation.findings, scan.cluster, policies)
             grants = packed_grants(snapshot)
+            network = packed_network(snapshot)
         # The pulse has ended: from here on the transaction itself holds the scan's row.
         with writing(engine) as connection:
             record_progress(connection, scan, phase="storing", progress=0, now=clock())
@@ -116,6 +121,8 @@ def run_scan(  # noqa: PLR0913 - the parts that the composition root joins
                 evaluation=evaluation,
                 judgements=judgements,
                 grants=grants,
+                network=network,
+                network_states_kept=network_states_kept,
                 policies=policies,
                 subscriptions=subscriptions,
                 now=clock(),
@@ -192,6 +199,8 @@ def _store(  # noqa: PLR0913 - everything that one transaction joins
     evaluation: Evaluation,
     judgements: Sequence[Judgement],
     grants: bytes,
+    network: PackedNetwork,
+    network_states_kept: int,
     policies: Sequence[Policy],
     subscriptions: Iterable[Subscription],
     now: dt.datetime,
@@ -203,6 +212,14 @@ def _store(  # noqa: PLR0913 - everything that one transaction joins
     write_changes(connection, scan, changes, now)
     resources = _store_resources(connection, scan.cluster, snapshot, evaluation.findings, now)
     write_grants(connection, scan, grants)
+    write_network(
+        connection,
+        scan,
+        digest=network.digest,
+        snapshot=network.snapshot,
+        taken_at=network.taken_at,
+        states_kept=network_states_kept,
+    )
     is_complete = is_coverage_complete(snapshot.coverage)
     news = Announcement(
         cluster=scan.cluster,

@@ -241,6 +241,31 @@ class GrantsRow(SQLModel, table=True):
     snapshot: bytes = Field(sa_column=Column(LargeBinary, nullable=False))
 
 
+class NetworkStateRow(SQLModel, table=True):
+    """What decided who could connect to whom in some scans of a cluster: one row for all scans that saw the same."""
+
+    __tablename__ = "network_states"
+
+    cluster: str = Field(primary_key=True, sa_type=KEY)
+    #: Of `snapshot`.
+    digest: str = Field(primary_key=True, sa_type=KEY)
+    #: `scanner.analysis.network.kept` of the snapshot, as `scanner.cluster.saved` packs it.
+    snapshot: bytes = Field(sa_column=Column(LargeBinary, nullable=False))
+
+
+class NetworkScanRow(SQLModel, table=True):
+    """Which of these states a scan saw."""
+
+    __tablename__ = "network_scans"
+    __table_args__ = (Index("ix_network_scans_cluster", "cluster", "scan_id"),)
+
+    scan_id: str = Field(primary_key=True, sa_type=KEY)
+    cluster: str = Field(sa_type=KEY)
+    digest: str = Field(sa_type=KEY)
+    #: When its snapshot was taken.
+    taken_at: dt.datetime = Field(sa_type=UTCDateTime)
+
+
 class AuditIdentityRow(SQLModel, table=True):
     """One identity that the API server's audit webhook told of."""
 
@@ -300,5 +325,7 @@ FINDINGS = _table(FindingRow)
 FINDING_EVENTS = _table(FindingEventRow)
 DELIVERIES = _table(DeliveryRow)
 GRANTS = _table(GrantsRow)
+NETWORK_STATES = _table(NetworkStateRow)
+NETWORK_SCANS = _table(NetworkScanRow)
 AUDIT_IDENTITIES = _table(AuditIdentityRow)
 AUDIT_USES = _table(AuditUseRow)

@@ -41,6 +41,7 @@ def test_operation_ids_are_these() -> None:
     """Clients are generated from them: they stay."""
     assert sorted(OPERATIONS) == [
         "canIdentity",
+        "explainConnection",
         "getFinding",
         "getHome",
         "getLiveness",
@@ -51,7 +52,10 @@ def test_operation_ids_are_these() -> None:
         "getResource",
         "getScan",
         "getSummary",
+        "listConnectionChanges",
+        "listExposure",
         "listFindings",
+        "listPeers",
         "listPolicies",
         "listProposals",
         "listResources",

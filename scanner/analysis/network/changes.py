@@ -28,6 +28,7 @@ from scanner.analysis.network.connectivity import POLICY_KINDS, Connectivity, Re
 from scanner.analysis.network.explanations import why_unknown
 from scanner.analysis.network.matching import ones
 from scanner.analysis.network.ports import EVERY_PORT, Span, merged
+from scanner.analysis.network.reach import full_connectivity
 from scanner.model.coverage import ReadState
 from scanner.model.objects import KubeObject
 from scanner.model.refs import GroupKind, ObjectRef
@@ -126,11 +127,7 @@ def changes(before: Snapshot, after: Snapshot, *, policy_only: bool = False) -> 
 
 def connectivity_of(snapshot: Snapshot, *, policy_only: bool) -> Connectivity:
     """Return the connectivity of a snapshot, made once for each reading of the API."""
-    return snapshot.derive(_by_policies_alone if policy_only else _in_full)
-
-
-def _in_full(snapshot: Snapshot) -> Connectivity:
-    return connectivity(snapshot)
+    return snapshot.derive(_by_policies_alone if policy_only else full_connectivity)
 
 
 def _by_policies_alone(snapshot: Snapshot) -> Connectivity:

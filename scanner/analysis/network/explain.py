@@ -21,6 +21,8 @@ class End:
     text: str
     numbers: tuple[int, ...]
     is_outside: bool
+    #: None for an address.
+    workload: ObjectRef | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +58,7 @@ def end_of(found: Connectivity, snapshot: Snapshot, text: str) -> End:
     if len(chosen) != 1:
         several = ", ".join(workload_text(ref) for ref in chosen)
         raise InputError(f"{text}: {'several workloads: ' + several if chosen else 'no such workload with pods'}")
-    return End(workload_text(chosen[0]), found.grouping.workloads[chosen[0]], is_outside=False)
+    return End(workload_text(chosen[0]), found.grouping.workloads[chosen[0]], is_outside=False, workload=chosen[0])
 
 
 def _address(found: Connectivity, text: str) -> End:

@@ -1,0 +1,130 @@
+"""What is kept of a snapshot gives the answers of the whole, and no more than they need."""
+
+from typing import Any
+
+from hypothesis import HealthCheck, given, settings
+
+from scanner.analysis.network.addresses import range_text
+from scanner.analysis.network.connections import rows, workload_text
+from scanner.analysis.network.connectivity import connectivity
+from scanner.analysis.network.exposure import exposures
+from scanner.analysis.network.kept import kept
+from scanner.analysis.network.peers import peers
+from scanner.analysis.network.ports import by_protocol
+from scanner.analysis.network.rules import Direction
+from scanner.cluster.manifests import read_manifests
+from scanner.model.refs import ClusterName, ObjectRef
+from scanner.model.snapshot import Snapshot, SourceKind
+from tests.analysis.network.worlds import worlds
+from tests.builders import NOW, snapshot
+from tests.cli.running import EXAMPLE
+
+_thorough = settings(deadline=None, max_examples=300, suppress_health_check=list(HealthCheck))
+
+
+def _owned(world: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Give every pod to a StatefulSet, three of each alike but for its name, its index and its address."""
+    made: list[dict[str, Any]] = []
+    for o in world:
+        if o["kind"] != "Pod":
+            made.append(o)
+            continue
+        meta, spec = o["metadata"], o["spec"]
+        owner = {"apiVersion": "apps/v1", "kind": "StatefulSet", "name": meta["name"], "uid": "u", "controller": True}
+        template = {"metadata": {"labels": meta["labels"]}, "spec": spec}
+        made.append(
+            {
+                "apiVersion": "apps/v1",
+                "kind": "StatefulSet",
+                "metadata": {"name": meta["name"], "namespace": meta["namespace"]},
+                "spec": {"template": template},
+            }
+        )
+        for n in range(3):
+            labels = meta["labels"] | {"apps.kubernetes.io/pod-index": str(n)}
+            name = f"{meta['name']}-{n}"
+            made.append(o | {"metadata": meta | {"name": name, "labels": labels, "ownerReferences": [owner]}})
+    services = [
+        {
+            "apiVersion": "v1",
+            "kind": "Service",
+            "metadata": {"name": name, "namespace": namespace},
+            "spec": {"type": "LoadBalancer", "selector": {"app": name}, "ports": [{"port": 80}]},
+        }
+        for name in ("a", "b")
+        for namespace in ("ops", "shop")
+    ]
+    return [*made, *services]
+
+
+def _assert_same(whole: Snapshot) -> None:
+    part = kept(whole)
+    for policy_only in (True, False):
+        assert list(rows(connectivity(part, policy_only=policy_only))) == list(
+            rows(connectivity(whole, policy_only=policy_only))
+        )
+    assert exposures(part) == exposures(whole)
+
+
+@_thorough
+@given(worlds(with_addresses=True, with_host_pods=True, with_networks=True))
+def test_the_kept_part_answers_as_the_whole(world: list[dict[str, Any]]) -> None:
+    """Connections, with what is unknown and why, and exposure are the same, for bare pods and for owned ones."""
+    _assert_same(snapshot(*world))
+    _assert_same(snapshot(*_owned(world)))
+    _assert_same(snapshot(*_owned(world), source=SourceKind.MANIFESTS))
+
+
+def test_an_example_of_every_kind_answers_as_the_whole() -> None:
+    """Deployments, jobs, gateways, ingresses and custom controllers too."""
+    _assert_same(read_manifests([EXAMPLE], cluster=ClusterName("example"), now=NOW))
+
+
+def _pods(count: int, address: str = "10.1.0.") -> list[dict[str, Any]]:
+    pod = {
+        "apiVersion": "v1",
+        "kind": "Pod",
+        "metadata": {"name": "web", "namespace": "shop", "labels": {"app": "web"}},
+        "spec": {"containers": [{"name": "app", "image": "registry.example.com/app:1", "env": [{"name": "A"}]}]},
+        "status": {"phase": "Running", "podIPs": [{"ip": f"{address}7"}]},
+    }
+    owned = _owned([pod])[0:1]
+    for n in range(count):
+        labels = {"app": "web", "apps.kubernetes.io/pod-index": str(n)}
+        owner = {"apiVersion": "apps/v1", "kind": "StatefulSet", "name": "web", "uid": "u", "controller": True}
+        meta = {"name": f"web-{n}", "namespace": "shop", "uid": f"u{n}", "labels": labels, "ownerReferences": [owner]}
+        owned.append(pod | {"metadata": meta, "status": {"phase": "Running", "podIPs": [{"ip": f"{address}{n}"}]}})
+    return owned
+
+
+def test_replicas_that_nothing_tells_apart_are_one() -> None:
+    """A hundred pods of one owner with addresses of their own take the room of one."""
+    assert len(kept(snapshot(*_pods(100))).of("", "Pod")) == 1
+
+
+def test_what_comes_and_goes_by_itself_is_not_kept() -> None:
+    """More replicas with other addresses, at another time, are the same state."""
+    assert kept(snapshot(*_pods(3))).objects == kept(snapshot(*_pods(5, "10.7.0."))).objects
+
+
+@_thorough
+@given(worlds(with_addresses=True, with_host_pods=True, with_networks=True))
+def test_peers_are_the_rows_that_a_workload_has_a_part_in(world: list[dict[str, Any]]) -> None:
+    """In both directions, with the same ports and reasons."""
+    found = connectivity(snapshot(*world))
+    together = {
+        (src, dst, protocol, ports, unknown)
+        for workload in found.grouping.workloads
+        for direction in Direction
+        for peer in peers(found, workload, direction)
+        for spans, unknown in ((peer.allowed, ""), (peer.unknown, "; ".join(peer.reasons)))
+        for protocol, ports in by_protocol(spans).items()
+        for src, dst in [_ends(workload, peer.end, direction)]
+    }
+    assert together == {tuple(row) for row in rows(found)}
+
+
+def _ends(workload: ObjectRef, end: Any, direction: Direction) -> tuple[str, str]:
+    own = workload_text(workload)
+    other = workload_text(end) if isinstance(end, ObjectRef) else range_text(end)
+    return (own, other) if direction is Direction.EGRESS else (other, own)
