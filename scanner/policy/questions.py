@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from scanner.analysis.network import (
     admin_ports,
+    default_deny,
     doors,
     effects,
     gateways,
@@ -85,7 +86,9 @@ QUESTIONS: Mapping[str, Question] = {
     ),
     "network.services_without_backend": Question(ask=services.services_without_backend, reads=services.SERVICE_READS),
     "network.system_workloads_reachable": Question(ask=tenancy.system_workloads_reachable, reads=tenancy.READS),
-    "network.workloads_without_isolation": Question(ask=isolation.workloads_without_isolation, reads=isolation.READS),
+    "network.workloads_without_isolation": Question(
+        ask=default_deny.workloads_without_isolation, reads=isolation.READS
+    ),
     "pods.bare_pods": Question(ask=places.bare_pods, reads=_WORKLOADS),
     "pods.debug_containers": Question(ask=debug_containers, reads=_WORKLOADS),
     "pods.images_from_other_registries": Question(ask=images.images_from_other_registries, reads=_WORKLOADS),

@@ -121,6 +121,8 @@ class Grouping:
     classes: tuple[PodClass, ...]
     #: Workloads with pods, in the order of the snapshot.
     workloads: Mapping[ObjectRef, tuple[int, ...]]
+    #: For workloads of several classes, that of each pod that runs, or of each template if none does, in their order.
+    in_order: Mapping[ObjectRef, tuple[int, ...]] = field(default_factory=dict)
 
     def members(self) -> tuple[tuple[ObjectRef, ...], ...]:
         """Return the workloads of each class."""
@@ -152,11 +154,14 @@ class _Grouper:
     def group(self) -> Grouping:
         numbers: dict[PodClass, int] = {}
         workloads: dict[ObjectRef, tuple[int, ...]] = {}
+        in_order: dict[ObjectRef, tuple[int, ...]] = {}
         for workload in self._snapshot.workloads:
-            found = {numbers.setdefault(pod, len(numbers)) for pod in self._classes_of(workload)}
+            found = tuple(numbers.setdefault(pod, len(numbers)) for pod in self._classes_of(workload))
             if found:
-                workloads[workload.ref] = tuple(sorted(found))
-        return Grouping(tuple(numbers), workloads)
+                workloads[workload.ref] = tuple(sorted(set(found)))
+            if len(set(found)) > 1:
+                in_order[workload.ref] = found
+        return Grouping(tuple(numbers), workloads, in_order)
 
     def _classes_of(self, workload: Workload) -> Iterator[PodClass]:
         """Yield the classes of the pods that run, or of those that the templates will make."""

@@ -36,6 +36,8 @@ GENERATED_LABELS = frozenset(
     }
 )
 
+#: Of this group a Prometheus makes pods, and monitors do not.
+_MONITORING = "monitoring.coreos.com"
 #: Custom kinds that stand beside workloads and make no pods; any other custom resource may be an operator's order.
 _WITHOUT_PODS = frozenset(
     {
@@ -46,7 +48,7 @@ _WITHOUT_PODS = frozenset(
         "traefik.io",
         "networking.istio.io",
         "security.istio.io",
-        *(kind.group for kind in BY_KIND),
+        *(kind.group for kind in BY_KIND if kind.group != _MONITORING),
     }
 )
 _MONITORS = frozenset({"ServiceMonitor", "PodMonitor", "PrometheusRule", "Probe", "ScrapeConfig"})
@@ -79,6 +81,12 @@ def pods_of(workload: Workload, source: SourceKind) -> tuple[PodLabels, ...]:
         is_over = workload.ref.group_kind in {POD, JOB} and (workload.pods or source is SourceKind.LIVE)
         return () if is_over else tuple(_of_template(t) for t in workload.templates)
     return tuple(_of_pod(pod, workload.template) for pod in _distinct(running))
+
+
+def labels_at(workload: Workload, index: int) -> PodLabels:
+    """Return the labels of one of a workload's running pods, or of its templates if none runs, by its place."""
+    running = [p for p in workload.pods if not p.status.is_terminated]
+    return _of_pod(running[index], workload.template) if running else _of_template(workload.templates[index])
 
 
 def _distinct(pods: Iterable[Pod]) -> tuple[Pod, ...]:

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from scanner.analysis.network.isolation import workloads_without_isolation
+from scanner.analysis.network.default_deny import workloads_without_isolation
 from scanner.model.finding import Outcome
 from tests.builders import NOW, snapshot, workload
 
@@ -59,8 +59,10 @@ def test_a_rule_isolates_where_it_has_rules(spec: dict[str, Any], ingress: bool,
             {"matchExpressions": [{"key": "io.kubernetes.pod.namespace", "operator": "NotIn", "values": ["shop"]}]},
             Outcome.FAIL,
         ),
-        ({"matchLabels": {"io.cilium.k8s.policy.serviceaccount": "cart"}}, Outcome.UNKNOWN),
-        ({"matchLabels": {"reserved:host": ""}}, Outcome.UNKNOWN),
+        ({"matchLabels": {"io.cilium.k8s.policy.serviceaccount": "cart"}}, Outcome.FAIL),
+        ({"matchLabels": {"io.cilium.k8s.policy.serviceaccount": "default"}}, Outcome.PASS),
+        ({"matchLabels": {"io.cilium.k8s.policy.cluster": "east"}}, Outcome.UNKNOWN),
+        ({"matchLabels": {"reserved:host": ""}}, Outcome.FAIL),
     ],
 )
 @pytest.mark.parametrize("namespace", ["shop", ""], ids=["namespaced", "clusterwide"])

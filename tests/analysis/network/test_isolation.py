@@ -8,7 +8,8 @@ import hypothesis.strategies as st
 import pytest
 from hypothesis import given
 
-from scanner.analysis.network.isolation import policies_selecting_nothing, workloads_without_isolation
+from scanner.analysis.network.default_deny import workloads_without_isolation
+from scanner.analysis.network.isolation import policies_selecting_nothing
 from scanner.model.answer import Answer
 from scanner.model.coverage import Read, ReadState
 from scanner.model.finding import Outcome
@@ -134,7 +135,8 @@ def test_a_selector_on_a_generated_label_is_decided_by_the_running_pods() -> Non
 def test_unread_network_policies_make_an_open_workload_unknown() -> None:
     """What could not be listed may isolate it."""
     answer = _answer(workload(), coverage=_reads(networkpolicies=ReadState.FORBIDDEN))
-    assert (answer.outcome, answer.missing[-1]) == (Outcome.UNKNOWN, "list networkpolicies.networking.k8s.io")
+    assert answer.outcome is Outcome.UNKNOWN
+    assert "list networkpolicies.networking.k8s.io" in answer.missing
 
 
 @pytest.mark.parametrize(
@@ -142,7 +144,6 @@ def test_unread_network_policies_make_an_open_workload_unknown() -> None:
     [
         ("crd.antrea.io/v1beta1", "NetworkPolicy", "shop", Outcome.UNKNOWN),
         ("crd.antrea.io/v1beta1", "NetworkPolicy", "payments", Outcome.FAIL),
-        ("crd.projectcalico.org/v1", "GlobalNetworkPolicy", "", Outcome.UNKNOWN),
         ("policy.networking.k8s.io/v1alpha1", "AdminNetworkPolicy", "", Outcome.UNKNOWN),
     ],
 )
@@ -153,6 +154,84 @@ def test_a_policy_of_another_kind_makes_what_it_may_isolate_unknown(
     metadata = {"name": "deny"} | ({"namespace": namespace} if namespace else {})
     other = {"apiVersion": api_version, "kind": kind, "metadata": metadata, "spec": {}}
     assert _answer(workload(), other).outcome is outcome
+
+
+_EVERY_ADDRESS = ["0.0.0.0/0", "::/0"]
+
+
+def _ordered(kind: str, tier: str = "", **rules: Any) -> dict[str, Any]:
+    """Make a policy of the policy API for all pods."""
+    version, priority = ("v1alpha2", {"tier": tier, "priority": 5}) if tier else ("v1alpha1", {})
+    if kind == "AdminNetworkPolicy":
+        priority = {"priority": 5}
+    return {
+        "apiVersion": f"policy.networking.k8s.io/{version}",
+        "kind": kind,
+        "metadata": {"name": "default"},
+        "spec": {"subject": {"namespaces": {}}} | priority | rules,
+    }
+
+
+@pytest.mark.parametrize(
+    ("direction", "policy", "outcome"),
+    [
+        (
+            "ingress",
+            _ordered("BaselineAdminNetworkPolicy", ingress=[{"action": "Deny", "from": [{"namespaces": {}}]}]),
+            Outcome.PASS,
+        ),
+        (
+            "ingress",
+            _ordered("ClusterNetworkPolicy", "Baseline", ingress=[{"action": "Deny", "from": [{"namespaces": {}}]}]),
+            Outcome.PASS,
+        ),
+        (
+            "ingress",
+            _ordered(
+                "ClusterNetworkPolicy",
+                "Baseline",
+                ingress=[{"action": "Deny", "from": [{"namespaces": {}}], "protocols": [{"tcp": {}}]}],
+            ),
+            Outcome.FAIL,
+        ),
+        (
+            "ingress",
+            _ordered("AdminNetworkPolicy", ingress=[{"action": "Allow", "from": [{"namespaces": {}}]}]),
+            Outcome.FAIL,
+        ),
+        (
+            "egress",
+            _ordered("BaselineAdminNetworkPolicy", egress=[{"action": "Deny", "to": [{"namespaces": {}}]}]),
+            Outcome.FAIL,
+        ),
+        (
+            "egress",
+            _ordered(
+                "BaselineAdminNetworkPolicy",
+                egress=[{"action": "Deny", "to": [{"namespaces": {}}, {"networks": _EVERY_ADDRESS}]}],
+            ),
+            Outcome.PASS,
+        ),
+    ],
+)
+def test_denying_everyone_is_isolation_and_denying_some_is_not(
+    direction: str, policy: dict[str, Any], outcome: Outcome
+) -> None:
+    """Everyone is every pod for ingress, which rules can name nobody else for, and addresses too for egress."""
+    assert _answer(workload(), policy, direction=direction).outcome is outcome
+
+
+def test_the_open_pod_of_several_is_shown() -> None:
+    """Of pods that policies tell apart, the evidence is one that is open."""
+    baseline = _ordered("BaselineAdminNetworkPolicy", ingress=[{"action": "Deny", "from": [{"namespaces": {}}]}])
+    baseline["spec"]["subject"] = {"pods": {"namespaceSelector": {}, "podSelector": {"matchLabels": {"app": "cart"}}}}
+    answer = _answer(
+        workload(kind="StatefulSet"),
+        pod("cart-0", labels={"app": "cart"}, owner="StatefulSet cart"),
+        pod("cart-1", labels={"app": "old"}, owner="StatefulSet cart"),
+        baseline,
+    )
+    assert (answer.outcome, str(answer.evidence[0].object)) == (Outcome.FAIL, "Pod shop/cart-1")
 
 
 def _selecting(*objects: Mapping[str, Any], **options: Any) -> Answer:
