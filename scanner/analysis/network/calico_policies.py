@@ -23,6 +23,7 @@ from scanner.analysis.network.calico_selectors import (
     EVERYONE,
     OF_ACCOUNTS,
     OF_NAMESPACES,
+    OF_PODS,
     Scope,
     has,
     parsed,
@@ -108,11 +109,11 @@ def _policies(policy: KubeObject, world: CalicoWorld) -> Iterator[Policy]:
     everyone = Selected(EVERYONE, policy.meta.namespace)
     try:
         spec = policy.decode(_Body).spec
-        claim = _subject(policy, spec)
         directions = _directions(spec)
     except (msgspec.ValidationError, ValueError) as error:  # only a file can hold what Calico refuses
         yield _anything(policy.ref, everyone, f"{policy.ref}: {error}")
         return
+    claim = _subject(policy, spec)
     if (spec.apply_on_forward or spec.do_not_track or spec.pre_dnat) and world.may_mean_hosts(claim):
         # Such a policy is asked about all that the host passes on to its pods.
         yield _anything(policy.ref, Selected(EVERYONE), f"{policy.ref}: policies on host endpoints are not evaluated")
@@ -133,14 +134,20 @@ def _policies(policy: KubeObject, world: CalicoWorld) -> Iterator[Policy]:
 
 
 def _subject(policy: KubeObject, spec: _Spec) -> Peer:
-    """Return which pods a policy is for, of its namespace if it has one; raises `ValueError`."""
-    claims = [parsed(spec.selector or "")]
-    if spec.namespace_selector and not policy.meta.namespace:
-        claims.append(parsed(spec.namespace_selector, OF_NAMESPACES))
-    if spec.service_account_selector:
-        scope = OF_ACCOUNTS if policy.meta.namespace else _OF_THE_CLUSTER
-        claims.append(parsed(spec.service_account_selector, scope))
+    """Return which pods a policy is for, of its namespace if it has one; one that cannot be read may mean any."""
+    of_accounts = OF_ACCOUNTS if policy.meta.namespace else _OF_THE_CLUSTER
+    claims = [_claim(policy, "selector", spec.selector, OF_PODS)]
+    if not policy.meta.namespace:
+        claims.append(_claim(policy, "namespaceSelector", spec.namespace_selector, OF_NAMESPACES))
+    claims.append(_claim(policy, "serviceAccountSelector", spec.service_account_selector, of_accounts))
     return AllOf(tuple(claims))
+
+
+def _claim(policy: KubeObject, field: str, selector: str | None, scope: Scope) -> Peer:
+    try:
+        return parsed(selector or "", scope)
+    except ValueError as error:  # only a file can hold what Calico refuses
+        return Undecided(f"{policy.ref}: spec.{field}: {error}")
 
 
 def _directions(spec: _Spec) -> frozenset[Direction]:

@@ -4,6 +4,7 @@ from typing import Any
 
 import pytest
 
+from scanner.analysis.network.calico_selectors import parsed
 from scanner.analysis.network.connections import rows
 from scanner.analysis.network.connectivity import connectivity
 from scanner.analysis.network.explain import end_of, explain
@@ -360,10 +361,36 @@ def test_files_without_a_namespace_leave_selectors_by_its_labels_undecided() -> 
         assert said(snapshot(WEB, CART, policy, source=SourceKind.MANIFESTS), "shop/web", "shop/cart") is expected
 
 
-@pytest.mark.parametrize("spec", [{"order": "high"}, {"types": ["Sideways"]}, {"selector": "app =="}, {"fresh": 1}])
+@pytest.mark.parametrize("spec", [{"order": "high"}, {"types": ["Sideways"]}, {"fresh": 1}])
 def test_a_policy_that_calico_would_refuse_leaves_its_namespace_undecided(spec: dict[str, Any]) -> None:
     """No rule of the API says what it would mean."""
     policy = calico("in", namespace="shop", **spec)
     assert ask(policy) is None
     other = workload("other", labels={"app": "other"}, namespace="ops")
     assert said(snapshot(*WORLD, other, policy), "ops/admin", "ops/other") is True
+
+
+def test_a_selector_that_is_none_leaves_undecided_what_the_others_leave() -> None:
+    """In the directions that the policy is for."""
+    policy = calico("in", selector="app ==", namespaceSelector="team == 'a'", types=["Ingress"])
+    (reason,) = reasons(policy)
+    assert reason.startswith("GlobalNetworkPolicy in: spec.selector: selector 'app =='")
+    assert ask(policy, source="shop/cart", destination="ops/admin") is True
+
+
+@pytest.mark.parametrize(
+    "selector",
+    ["all(", "a == b", "== 'x'", "a in 'x'", "( )", "a == 'b' c == 'd'", "has(a", "a\n== 'b'", "a & b", "a == 'b", "!"],
+)
+def test_what_is_no_selector_is_refused(selector: str) -> None:
+    """With where it goes wrong."""
+    with pytest.raises(ValueError, match="expected at character"):
+        parsed(selector)
+
+
+def test_long_selectors_are_read_and_deep_ones_are_refused() -> None:
+    """Nothing in an object may exhaust the stack."""
+    parsed("a == 'b' || " * 5000 + "all()")
+    parsed("!" * 5001 + "all()")
+    with pytest.raises(ValueError, match="parentheses"):
+        parsed("(" * 5000 + "all()" + ")" * 5000)
