@@ -173,6 +173,21 @@ class ObjectRefOut(Shape):
     uid: str = Field(default="", description="Its uid, where known.", examples=["6f1f0a52-3a44-4c5e-9f57-6a5f8f5d8f10"])
 
 
+class SetByOut(Shape):
+    """Who last set a field, as the API server wrote it down in the object's metadata.managedFields."""
+
+    manager: str = Field(description="As the client called itself.", examples=["helm"])
+    operation: str = Field(default="", description="`Apply` or `Update`.", examples=["Update"])
+    time: str = Field(
+        default="", description="When it last changed what it manages, RFC 3339.", examples=["2026-11-20T09:30:00Z"]
+    )
+    path: str = Field(
+        default="",
+        description="The field that it set, where nobody set the one in question: the closest around it.",
+        examples=["spec.template.spec.containers[0]"],
+    )
+
+
 class FactOut(Shape):
     """One fact that can be checked by hand."""
 
@@ -187,6 +202,7 @@ class FactOut(Shape):
     note: str = Field(
         default="", description="What it means, where path and value don't tell.", examples=["set by the template"]
     )
+    set_by: SetByOut | None = Field(default=None, description="Who last set it, where that is known.")
 
 
 class EventOut(Shape):

@@ -36,6 +36,7 @@ class Interner:
     def __init__(self) -> None:
         """Start with nothing known."""
         self._bodies: dict[tuple[GroupKind, bytes], bytes] = {}
+        self._managers: dict[bytes, bytes] = {}
 
     def checked(self, kind: GroupKind, body: bytes) -> bytes:
         """Return the one copy of this body; raises if it does not have the shape of its kind."""
@@ -43,6 +44,10 @@ class Interner:
         if known is None:
             known = self._bodies[kind, body] = _checked(kind, body)
         return known
+
+    def managers(self, managers: bytes) -> bytes:
+        """Return the one copy of who manages what."""
+        return self._managers.setdefault(managers, managers)
 
 
 _fields_decoder = msgspec.json.Decoder(trim.Fields)
@@ -72,10 +77,14 @@ def decode_object(
         _require(api_version, "apiVersion")
         _require(kind, "kind")
         group_kind = GroupKind(group_of(api_version), kind)
-        meta = _metadata(bytes(fields.get("metadata", b"{}")), is_secret=group_kind == SECRETS.group_kind)
+        metadata = bytes(fields.get("metadata", b"{}"))
+        is_secret = group_kind == SECRETS.group_kind
+        meta = _metadata(metadata, is_secret=is_secret)
         name = f"{meta.namespace}/{meta.name}" if meta.namespace else meta.name
-        body, status = _contents(group_kind, meta, fields, interner or Interner())
-        return KubeObject(api_version, kind, meta, body, status, origin)
+        interner = interner or Interner()
+        managers = b"" if is_secret else managers_of(metadata, meta, interner)
+        body, status = _contents(group_kind, meta, fields, interner)
+        return KubeObject(api_version, kind, meta, body, status, origin, managers)
     except MALFORMED as error:
         what = " ".join(part for part in (kind, name) if part) or "object"
         raise MalformedError(f"{what}: {said(error)}") from error
@@ -111,6 +120,14 @@ def _metadata(raw: bytes, *, is_secret: bool) -> ObjectMeta:
     except msgspec.ValidationError as error:
         raise ValueError(_at("metadata", error)) from error
     return kept_metadata(meta, is_secret=is_secret)
+
+
+def managers_of(metadata: bytes, meta: ObjectMeta, interner: Interner) -> bytes:
+    """Return what is kept of who manages which field, from the JSON of an object's metadata; raises ValueError."""
+    try:
+        return interner.managers(trim.trim_managers(metadata, meta))
+    except msgspec.ValidationError as error:
+        raise ValueError(_at("metadata", error)) from error
 
 
 def kept_metadata(meta: ObjectMeta, *, is_secret: bool = False) -> ObjectMeta:

@@ -13,6 +13,7 @@ from scanner.cluster.decode import (
     decode_object,
     decode_secret_metadata,
     kept_metadata,
+    managers_of,
     said,
 )
 from scanner.model.objects import KubeObject, ObjectMeta
@@ -58,12 +59,19 @@ class _PodItem(msgspec.Struct):
     status: trim.PodStatusWire | None = None
 
 
+class _ItemMetadata(msgspec.Struct):
+    metadata: msgspec.Raw
+
+
 class _Pods(_Head):
     items: list[_PodItem] | None = None
 
 
 _list_decoder = msgspec.json.Decoder(_List)
 _pods_decoder = msgspec.json.Decoder(_Pods)
+_item_metadata_decoder = msgspec.json.Decoder(_ItemMetadata)
+#: A pod with this in it may have been changed by people.
+_EPHEMERAL = b'"ephemeralContainers"'
 
 
 def decode_page(raw: bytes, resource: Resource, *, interner: Interner | None = None) -> Page:
@@ -71,7 +79,7 @@ def decode_page(raw: bytes, resource: Resource, *, interner: Interner | None = N
     interner = interner or Interner()
     if resource.group_kind == POD:
         try:
-            return _pods(_pods_decoder.decode(raw), interner)
+            return _with_managers(_pods(_pods_decoder.decode(raw), interner), raw, interner)
         except MALFORMED:
             pass  # something in it is unusual or broken: what, and in which pod, the slower way tells
     page = _list_of(raw, resource)
@@ -113,6 +121,20 @@ def _pods(page: _Pods, interner: Interner) -> Page:
         body = interner.checked(POD, b'{"spec":' + spec + b"}")
         items.append(KubeObject("v1", POD.kind, meta, body, trim.trim_pod_status(item.status, node_name)))
     return _page(page, items, [])
+
+
+def _with_managers(page: Page, raw: bytes, interner: Interner) -> Page:
+    """Add who manages which field to the few pods that people write or change, by a second look at these alone."""
+    of_people = [i for i, pod in enumerate(page.items) if pod.meta.controller is None or _EPHEMERAL in pod.body]
+    if not of_people:
+        return page
+    found = _list_decoder.decode(raw).items or []
+    items = list(page.items)
+    for index in of_people:
+        metadata = bytes(_item_metadata_decoder.decode(found[index]).metadata)
+        managers = managers_of(metadata, items[index].meta, interner)
+        items[index] = msgspec.structs.replace(items[index], managers=managers)
+    return msgspec.structs.replace(page, items=tuple(items))
 
 
 def _page(page: _Head, items: list[KubeObject], broken: list[str]) -> Page:

@@ -23,7 +23,7 @@ from scanner.cluster.documents import MAX_DOCUMENT_BYTES
 from scanner.cluster.reading import escaped
 from scanner.errors import InputError
 from scanner.model.coverage import Read
-from scanner.model.objects import KubeObject, ObjectMeta
+from scanner.model.objects import FieldManager, KubeObject, ObjectMeta
 from scanner.model.refs import ClusterName, GroupKind
 from scanner.model.resources import SECRETS
 from scanner.model.secret import SecretBody
@@ -57,6 +57,7 @@ class _Line(msgspec.Struct, rename="camel", omit_defaults=True):
     body: msgspec.Raw = msgspec.Raw(b"")
     status: msgspec.Raw = msgspec.Raw(b"")
     origin: str = ""
+    managers: tuple[FieldManager, ...] = ()
     #: How many objects there were.
     end: int | None = None
 
@@ -150,6 +151,7 @@ def _object_line(found: KubeObject) -> bytes:
             body=_on_one_line(found.body),
             status=_on_one_line(found.status),
             origin=found.origin,
+            managers=found.field_managers,
         )
     )
 
@@ -221,4 +223,5 @@ def _object(line: _Line, meta: ObjectMeta, interner: Interner) -> KubeObject:
         body = msgspec.json.encode(msgspec.json.decode(body, type=SecretBody))
     else:
         body = interner.checked(found.group_kind, body)
-    return msgspec.structs.replace(found, body=body)
+    managers = interner.managers(msgspec.json.encode(line.managers)) if line.managers else b""
+    return msgspec.structs.replace(found, body=body, managers=managers)

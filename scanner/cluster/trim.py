@@ -9,7 +9,7 @@ from typing import Any
 
 import msgspec
 
-from scanner.model.objects import LAST_APPLIED, ObjectMeta
+from scanner.model.objects import LAST_APPLIED, FieldManager, ObjectMeta
 from scanner.model.secret import SecretBody
 from scanner.model.workload import PodStatus
 
@@ -83,6 +83,29 @@ class _ManagedEntry(msgspec.Struct):
 
 class _ManagedMeta(msgspec.Struct, rename="camel"):
     managed_fields: tuple[_ManagedEntry, ...] | None = None
+
+
+class _ManagersMeta(msgspec.Struct, rename="camel"):
+    managed_fields: tuple[FieldManager, ...] | None = None
+
+
+#: Through these, people change a pod that a controller made.
+_CHANGING_PODS = frozenset({"ephemeralcontainers", "resize"})
+
+
+def trim_managers(metadata: bytes, meta: ObjectMeta) -> bytes:
+    """Keep who manages the fields of an object that people write; of what a controller made only what it did not do.
+
+    Raises `msgspec.ValidationError`.
+    """
+    if b'"managedFields"' not in metadata:
+        return b""
+    entries = msgspec.json.decode(metadata, type=_ManagersMeta).managed_fields or ()
+    if meta.controller is not None:
+        kept = [entry for entry in entries if entry.subresource in _CHANGING_PODS]
+    else:
+        kept = [entry for entry in entries if entry.subresource != "status"]
+    return msgspec.json.encode(kept) if kept else b""
 
 
 def trim_secret_metadata(metadata: bytes) -> bytes:

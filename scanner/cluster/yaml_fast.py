@@ -46,7 +46,8 @@ _LITERAL = re.compile(
 )
 _CONTROLS = bytes(set(range(0x20)) - {0x0A}) + b"\x7f"
 
-#: Who manages which field is half of what a live cluster says, and nothing of it is kept.
+#: Who manages which field is half of what a live cluster says; of what a controller made nothing of it is kept.
+_MADE_BY_CONTROLLER = b"\n    controller: true\n"
 _MANAGED_FIELDS = b"\n  managedFields:\n"
 _MANAGED_LINES = re.compile(rb"(?:  (?:- |  )[^\n]*\n)+")
 _METADATA = b"\nmetadata:\n  "
@@ -63,7 +64,8 @@ class FastReader:
     def to_json(self, document: bytes) -> bytes | None:
         """Return a document as JSON; None if it is not plain, broken, or has a key twice: for the exact reader then.
 
-        The document ends with a line feed. What metadata says of managed fields is left out unread.
+        The document ends with a line feed. What metadata says of managed fields is left out unread where a controller
+        made the object.
         """
         if not self.is_plain(document):
             return None
@@ -111,7 +113,7 @@ def _without_managed_fields(document: bytes) -> bytes:
     it, until the next line without. A scalar of several lines would be indented deeper.
     """
     at = document.find(_MANAGED_FIELDS)
-    if at < 0:
+    if at < 0 or _MADE_BY_CONTROLLER not in document:
         return document
     start = document.rfind(_METADATA, 0, at + len(_MANAGED_FIELDS))
     if start < 0:

@@ -27,6 +27,19 @@ class Outcome(enum.StrEnum):
     UNKNOWN = "unknown"
 
 
+class SetBy(msgspec.Struct, frozen=True, rename="camel", omit_defaults=True):
+    """Who last set a field, as the API server wrote it down in metadata.managedFields."""
+
+    #: As the client called itself: `helm`, `kubectl-edit`.
+    manager: str
+    #: `Apply` or `Update`.
+    operation: str = ""
+    #: RFC 3339; when it last changed anything of what it manages.
+    time: str = ""
+    #: The field that it set, where the one in question is not set by anybody: the closest around it.
+    path: str = ""
+
+
 class Fact(msgspec.Struct, frozen=True, order=True, rename="camel", omit_defaults=True):
     """One fact that a person can check by hand: a field of an object and what it holds."""
 
@@ -40,6 +53,8 @@ class Fact(msgspec.Struct, frozen=True, order=True, rename="camel", omit_default
     object: ObjectRef | None = None
     #: What it means, where path and value don't tell.
     note: str = ""
+    #: Who set it, where that is known.
+    set_by: SetBy | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -31,7 +31,7 @@ class OwnerReference(msgspec.Struct, frozen=True, rename="camel", omit_defaults=
 
 
 class ObjectMeta(msgspec.Struct, frozen=True, rename="camel", omit_defaults=True):
-    """The part of metadata that is kept: no managedFields and no last-applied annotation."""
+    """The part of metadata that is kept with every object: no managedFields and no last-applied annotation."""
 
     name: str = ""
     namespace: str = ""
@@ -52,13 +52,32 @@ class ObjectMeta(msgspec.Struct, frozen=True, rename="camel", omit_defaults=True
         return next((o for o in self.owner_references or () if o.controller), None)
 
 
+class FieldManager(msgspec.Struct, frozen=True, omit_defaults=True):
+    """Who manages some fields of an object: one entry of metadata.managedFields."""
+
+    manager: str = ""
+    #: `Apply` or `Update`.
+    operation: str = ""
+    #: RFC 3339; when it last changed the set of its fields or one of them.
+    time: str = ""
+    subresource: str = ""
+    #: The fields, as a tree of keys such as `f:spec` and `k:{"name":"app"}`.
+    #: Source: sigs.k8s.io/structured-merge-diff, fieldpath/serialize.go.
+    fields: msgspec.Raw = msgspec.field(default=msgspec.Raw(b"{}"), name="fieldsV1")
+
+
+_managers_decoder = msgspec.json.Decoder(tuple[FieldManager, ...])
+
+
 class KubeObject(msgspec.Struct, frozen=True):
     """One object of the API.
 
     `body` is the JSON object of every kept top-level field but apiVersion, kind, metadata and status; `status` that of
     the kept part of the status, empty where nothing reads it. A Pod's body has what differs between the pods of one
     template moved out (see `cluster.decode`), so that equal pods share it. `origin` says where it was read, for
-    manifests as `file:line`, else empty.
+    manifests as `file:line`, else empty. `managers` is the JSON list of who manages which of its fields
+    (metadata.managedFields but for those of the status), empty where that is not kept: of what a controller made from a
+    template, and of Secrets.
     """
 
     api_version: str
@@ -67,6 +86,7 @@ class KubeObject(msgspec.Struct, frozen=True):
     body: bytes = b"{}"
     status: bytes = b""
     origin: str = ""
+    managers: bytes = b""
 
     @property
     def ref(self) -> ObjectRef:
@@ -85,6 +105,11 @@ class KubeObject(msgspec.Struct, frozen=True):
         check this on arrival, so that it cannot happen for the kinds that they know.
         """
         return msgspec.json.decode(self.body, type=shape)
+
+    @property
+    def field_managers(self) -> tuple[FieldManager, ...]:
+        """Who manages which of its fields, as far as that is kept."""
+        return _managers_decoder.decode(self.managers) if self.managers else ()
 
     def as_dict(self) -> dict[str, Any]:
         """Return the whole object as plain JSON values, as CEL sees it."""

@@ -18,6 +18,7 @@ from scanner.model.policy import Policy, PolicyId
 from scanner.model.refs import GroupKind, ObjectRef
 from scanner.model.snapshot import Snapshot, object_ref_of_cluster
 from scanner.model.workload import TEMPLATE_PATHS
+from scanner.policy.blame import blamed
 from scanner.policy.judge import Judge, Passed, Rule, benches_of, rule_of, sorted_facts
 from scanner.policy.questions import QUESTIONS
 from scanner.policy.subjects import NAMESPACE, kind_of, kinds_read_for
@@ -262,7 +263,7 @@ class _Books:
                 for namespace in self._inconclusive[policy.id]:
                     self._findings.append(_not_read(policy, self._snapshot, namespace, reads))
         return Evaluation(
-            findings=tuple(sorted(self._findings, key=_order)),
+            findings=blamed(self._snapshot, sorted(self._findings, key=_order)),
             passed=self._passed,
             inconclusive=self._inconclusive,
         )

@@ -23,6 +23,15 @@ def steps_of(path: str) -> tuple[Step, ...]:
     return tuple(steps)
 
 
+def beginning_of(path: str, count: int) -> str:
+    """Return the text of the first steps of a path, of which there are at least so many."""
+    position = 0
+    for _ in range(count):
+        step = _STEP.match(path, position)
+        position = step.end() if step else position
+    return path[:position]
+
+
 def value_at(root: Any, steps: tuple[Step, ...]) -> Any:
     """Return what stands at a path, without anything that may be a secret; None if there is nothing.
 

@@ -36,10 +36,29 @@ def test_an_object_is_named_in_its_error_with_the_field() -> None:
         decoded("Deployment", spec={"template": {"spec": {"containers": [{"env": "A=1"}]}}})
 
 
-def test_managed_fields_are_dropped() -> None:
-    """They are half of a live object, and nothing reads them."""
+def test_managed_fields_are_no_part_of_the_metadata() -> None:
+    """Policies judge what is there, whoever set it."""
     got = decoded("Pod", metadata={"name": "web", "managedFields": [{"manager": "kubectl"}]})
     assert "managedFields" not in got.metadata_dict()
+    assert [m.manager for m in got.field_managers] == ["kubectl"]
+
+
+def test_of_what_a_controller_made_no_manager_is_kept() -> None:
+    """It is half of a live pod, and says nothing of people."""
+    owner = {"apiVersion": "apps/v1", "kind": "ReplicaSet", "name": "web", "uid": "1", "controller": True}
+    metadata = {"name": "web", "managedFields": [{"manager": "kubelet"}], "ownerReferences": [owner]}
+    assert not decoded("Pod", metadata=metadata).managers
+
+
+def test_of_a_secret_no_manager_is_kept() -> None:
+    """The names of its keys are known already."""
+    assert not decoded("Secret", metadata={"name": "web", "managedFields": [{"manager": "kubectl"}]}).managers
+
+
+def test_managed_fields_of_another_shape_are_an_error_with_their_place() -> None:
+    """As anything else that no API server would take."""
+    with pytest.raises(MalformedError, match=r"^Pod web: .* at metadata\.managedFields\[0\]\.manager$"):
+        decoded("Pod", metadata={"name": "web", "managedFields": [{"manager": 1}]})
 
 
 def test_the_last_applied_annotation_is_dropped() -> None:

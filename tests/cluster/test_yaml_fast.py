@@ -118,10 +118,20 @@ def test_what_stands_beside_a_literal_scalar_in_a_list_is_looked_at() -> None:
     assert not reader.is_plain(b"- a: |\n    x\n  b: yes\n")
 
 
-def test_managed_fields_are_left_out() -> None:
+def test_managed_fields_of_what_a_controller_made_are_left_out() -> None:
     """Half of a live object, of which nothing is kept."""
+    owned = POD.replace(
+        b"  name: web\nspec", b"  name: web\n  ownerReferences:\n  - uid: x\n    controller: true\nspec"
+    )
+    text = owned.replace(b"  name: web\n", b"  managedFields:\n  - manager: x\n    time: x\n  name: web\n", 1)
+    assert text != owned != POD
+    assert msgspec.json.decode(reader.to_json(text) or b"null") == exactly(owned)
+
+
+def test_managed_fields_of_what_people_made_are_read() -> None:
+    """They tell who set a field."""
     text = POD.replace(b"  name: web\nspec", b"  managedFields:\n  - manager: x\n    time: x\n  name: web\nspec")
-    assert msgspec.json.decode(reader.to_json(text) or b"null") == exactly(POD)
+    assert msgspec.json.decode(reader.to_json(text) or b"null") == exactly(text)
 
 
 @pytest.mark.parametrize(
