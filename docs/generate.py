@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, NoReturn
 
+from docs.coverage import page as coverage
 from docs.pictures import scan_picture
 from scanner.api.application import create_app
 from scanner.api.dependencies import Services
@@ -23,6 +24,7 @@ from scanner.settings import PREFIX, SECRETS, Settings, SlackDestination, Webhoo
 from scanner.store.database import open_database
 from scanner.telemetry import Metrics, metric_name
 from scanner.version import VERSION
+from tests.conformance.hardening import page as hardening
 from tests.conformance.primitives.table import page as rbac_primitives
 
 ROOT = Path(__file__).parents[1]
@@ -155,10 +157,12 @@ def admission() -> str:
 
 #: File to what writes it.
 PAGES: Mapping[str, Callable[[], str]] = {
+    "docs/coverage.md": coverage,
     "docs/reference/configuration.md": configuration,
     "docs/reference/metrics.md": metrics,
     "docs/reference/openapi.json": openapi,
     "docs/reference/policies.md": policies,
+    "docs/conformance/pods.md": hardening,
     "docs/conformance/rbac-primitives.md": rbac_primitives,
     "docs/images/scan.svg": scan_picture,
     "deploy/cluster-role.yaml": cluster_role,
