@@ -43,6 +43,7 @@ from scanner.analysis.secrets import literals, references, tokens
 from scanner.model.answer import Answer
 from scanner.model.refs import GroupKind
 from scanner.model.workload import TEMPLATE_PATHS
+from scanner.policy import audited
 
 #: What `Snapshot.workloads` rests on.
 _WORKLOADS = tuple(TEMPLATE_PATHS)
@@ -65,6 +66,7 @@ def _about_identities(ask: Callable[..., Iterable[Answer]], *more: GroupKind) ->
 
 #: `<area>.<function>` → question; sorted by name.
 QUESTIONS: Mapping[str, Question] = {
+    "admission.policies_violated": Question(ask=audited.admission_policies_violated, reads=audited.READS),
     "network.admin_pages_within": Question(ask=admin_ports.admin_pages_within, reads=tenancy.READS),
     "network.admin_ports_exposed": Question(ask=admin_ports.admin_ports_exposed, reads=admin_ports.READS),
     "network.gateways_in_the_clear": Question(ask=gateways.gateways_in_the_clear, reads=gateways.READS),
