@@ -84,25 +84,39 @@ def test_labels_of_a_namespace_that_no_file_defines_are_not_known() -> None:
     assert {r.unknown for r in found if r.src.startswith("shop/web") and "cart" in r.dst} == {LABELS_UNKNOWN}
 
 
+def _antrea(kind: str = "ClusterNetworkPolicy", namespace: str = "", **spec: Any) -> dict[str, Any]:
+    metadata = {"name": "rules", "namespace": namespace}
+    return {"apiVersion": "crd.antrea.io/v1beta1", "kind": kind, "metadata": metadata, "spec": spec}
+
+
+ON_CART = {"podSelector": {"matchLabels": {"app": "cart"}}}
+
+
 @pytest.mark.parametrize(
-    "kind",
+    ("spec", "unknown"),
     [
-        ("crd.antrea.io/v1beta1", "NetworkPolicy", "shop"),
-        ("crd.antrea.io/v1beta1", "ClusterNetworkPolicy", ""),
+        ({"appliedTo": [ON_CART], "ingress": [{}]}, True),
+        ({"ingress": [{"appliedTo": [ON_CART]}]}, True),
+        ({"appliedTo": [{"group": "carts"}], "ingress": [{}]}, True),
+        ({"appliedTo": "carts"}, True),
+        ({"appliedTo": [ON_CART], "egress": [{}]}, False),
+        ({"appliedTo": [ON_CART]}, False),
+        ({"appliedTo": [{"podSelector": {"matchLabels": {"app": "other"}}}], "ingress": [{}]}, False),
+        ({"appliedTo": [{"namespaceSelector": {"matchLabels": {"tenant": "b"}}}], "ingress": [{}]}, False),
     ],
 )
-def test_a_policy_that_is_not_evaluated_makes_what_it_may_touch_unknown(kind: tuple[str, str, str]) -> None:
-    """It neither opens nor closes, and the reason names it."""
-    version, name, namespace = kind
-    other = {"apiVersion": version, "kind": name, "metadata": {"name": "rules", "namespace": namespace}, "spec": {}}
-    (reason,) = _verdicts(_between(NAMESPACE, workload("web"), workload("cart"), CLOSED, other))
-    assert f"the rules of {name}" in reason
+def test_a_policy_that_is_not_evaluated_makes_what_it_may_touch_unknown(spec: dict[str, Any], unknown: bool) -> None:
+    """It neither opens nor closes, and the reason names it; other pods and the other direction stay decided."""
+    for other in (_antrea(**spec), _antrea("NetworkPolicy", "shop", **spec)):
+        if other["kind"] == "NetworkPolicy" and "namespaceSelector" in str(spec):
+            continue
+        (reason,) = _verdicts(_between(NAMESPACE, workload("web"), workload("cart"), other))
+        assert (f"the rules of {other['kind']}" in reason) is unknown
 
 
 def test_a_plugins_policy_of_another_namespace_touches_nothing_here() -> None:
     """Pairs of other namespaces stay decided."""
-    metadata = {"name": "rules", "namespace": "ops"}
-    other = {"apiVersion": "crd.antrea.io/v1beta1", "kind": "NetworkPolicy", "metadata": metadata, "spec": {}}
+    other = _antrea("NetworkPolicy", "ops", ingress=[{}], egress=[{}])
     assert _verdicts(_between(NAMESPACE, workload("web"), workload("cart"), other)) == {""}
 
 
