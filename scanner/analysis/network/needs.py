@@ -499,7 +499,7 @@ def _monitored_services(snapshot: Snapshot) -> Iterator[tuple[KubeObject, PodSet
             behind = _behind(service, spec)
             is_meant = _looks_into(monitor, service.meta.namespace) and selector.matches(labels_of(service))
             if behind and is_meant:
-                names = {e.get("port") for e in endpoints if e.get("port")}
+                names = {str(e["port"]) for e in endpoints if e.get("port")}
                 by_service = _target_ports(snapshot, behind, [p for p in spec.ports or () if p.name in names])
                 yield monitor, behind, _sorted({*by_service, *_targeted(snapshot, behind, endpoints)})
 
@@ -555,14 +555,14 @@ def _of_probes(snapshot: Snapshot) -> Iterator[Need]:
 
 
 def _probed(container: Mapping[str, Any]) -> Iterator[Port]:
-    numbers = {p.get("name"): p.get("containerPort") for p in _dicts(container.get("ports"))}
-    lifecycle = container.get("lifecycle") or {}
-    probes = [container.get(name) for name in ("livenessProbe", "readinessProbe", "startupProbe")]
-    for probe in _dicts([*probes, lifecycle.get("postStart"), lifecycle.get("preStop")]):
-        for way in ("httpGet", "tcpSocket", "grpc"):
-            port = (probe.get(way) or {}).get("port")
+    numbers = {str(p.get("name")): p.get("containerPort") for p in _dicts(container.get("ports"))}
+    hooks = _dicts([container.get("lifecycle")])
+    found = [container.get(name) for name in ("livenessProbe", "readinessProbe", "startupProbe")]
+    for probe in _dicts([*found, *(hook.get(name) for hook in hooks for name in ("postStart", "preStop"))]):
+        for way in _dicts([probe.get(name) for name in ("httpGet", "tcpSocket", "grpc")]):
+            port = way.get("port")
             number = numbers.get(port, port) if isinstance(port, str) else port
-            if isinstance(number, int):
+            if isinstance(number, int) and not isinstance(number, bool):
                 yield "TCP", number
 
 
@@ -595,7 +595,8 @@ def _of_webhooks(snapshot: Snapshot) -> Iterator[Need]:
     for kind in ("ValidatingWebhookConfiguration", "MutatingWebhookConfiguration"):
         for thing in snapshot.of(_ADMISSION, kind):
             for hook in _dicts(msgspec.json.decode(thing.body).get("webhooks")):
-                yield from _from_api_server(snapshot, thing, (hook.get("clientConfig") or {}).get("service"))
+                for client in _dicts([hook.get("clientConfig")]):
+                    yield from _from_api_server(snapshot, thing, client.get("service"))
 
 
 def _of_api_services(snapshot: Snapshot) -> Iterator[Need]:
@@ -607,7 +608,7 @@ def _of_api_services(snapshot: Snapshot) -> Iterator[Need]:
 def _from_api_server(snapshot: Snapshot, thing: KubeObject, named: object) -> Iterator[Need]:
     if isinstance(named, dict):
         place = (str(named.get("namespace") or ""), str(named.get("name") or ""))
-        behind, ports = _called(snapshot, *place, named.get("port") or _HTTPS)
+        behind, ports = _called(snapshot, *place, _port(named.get("port") or _HTTPS))
         if ports:
             yield Need(
                 source=EveryAddress(),
