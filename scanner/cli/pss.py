@@ -9,6 +9,7 @@ from scanner.cli.clock import now
 from scanner.cli.sources import read_snapshot, register_source
 from scanner.cli.status import ExitStatus
 from scanner.cli.terminal import print_lines, progress_bar
+from scanner.errors import UsageError
 from scanner.export.report import gaps, to_json
 from scanner.model.resources import RESOURCES
 from scanner.model.snapshot import Snapshot
@@ -20,7 +21,12 @@ _HOLDERS = tuple(resource for resource in RESOURCES if resource.group_kind in TE
 def register(parser: argparse.ArgumentParser) -> None:
     """Add the arguments."""
     parser.add_argument(
-        "--level", required=True, choices=[level.value for level in Level], help="the standard; restricted is stricter"
+        "--level", choices=[level.value for level in Level], help="the standard; restricted is stricter"
+    )
+    parser.add_argument(
+        "--enforced",
+        action="store_true",
+        help="say instead what is enforced in each namespace today, and what is unknown",
     )
     parser.add_argument(
         "--version",
@@ -53,6 +59,10 @@ def _minor(version: str) -> Minor:
 
 def run(arguments: argparse.Namespace) -> int:
     """Read, judge, print. That something is forbidden is an answer like any other: it ends with status 0."""
+    if bool(arguments.level) == arguments.enforced:
+        raise UsageError("pss needs either --level or --enforced")
+    if arguments.enforced:
+        return _enforced(arguments)
     # What this builds lives to its end: looking for cycles in it is time lost.
     gc.disable()
     from scanner.analysis.pods.standards.verdicts import verdicts
@@ -68,6 +78,22 @@ def run(arguments: argparse.Namespace) -> int:
         print(to_json([reported_verdict(verdict) for verdict in judged]))
     else:
         print_lines(verdict_lines(judged, f"{level} v1.{minor}"))
+    return _status(snapshot)
+
+
+def _enforced(arguments: argparse.Namespace) -> int:
+    """Say what admission enforces on the pods of each namespace."""
+    from scanner.analysis.pods.admission import enforced
+    from scanner.export.standards import enforced_lines, reported_enforced
+
+    with progress_bar("Reading") as progress:
+        snapshot = read_snapshot(arguments, now(), progress)
+    wanted = set(arguments.namespaces)
+    found = [e for e in enforced(snapshot) if not wanted or e.namespace in wanted]
+    if arguments.output == "json":
+        print(to_json([reported_enforced(e) for e in found]))
+    else:
+        print_lines(enforced_lines(found))
     return _status(snapshot)
 
 

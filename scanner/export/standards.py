@@ -5,6 +5,7 @@ from itertools import groupby
 
 import msgspec
 
+from scanner.analysis.pods.admission import Enforced, Setting
 from scanner.analysis.pods.standards.verdicts import Forbidden, Verdict
 from scanner.export.report import ReportedResource, reported
 from scanner.export.safe import printable
@@ -70,3 +71,53 @@ def _forbidden(forbidden: Forbidden) -> Iterator[Line]:
         yield Line("detail", f"            {printable(fact.path + holder)}")
     if len(forbidden.evidence) > LISTED_FIELDS:
         yield Line("detail", f"            … and {len(forbidden.evidence) - LISTED_FIELDS:,} more fields")
+
+
+class ReportedSetting(msgspec.Struct, frozen=True, rename="camel"):
+    """What one mode of Pod Security does; without a label the default of the cluster holds, which may not be known."""
+
+    level: str
+    version: str
+    labelled: bool
+
+
+class ReportedEnforced(msgspec.Struct, frozen=True, rename="camel"):
+    """What is enforced on the pods of one namespace, and what of it is unknown."""
+
+    namespace: str
+    modes: dict[str, ReportedSetting]
+    webhooks: tuple[str, ...]
+    policies: tuple[str, ...]
+    unknown: tuple[str, ...]
+
+
+def reported_enforced(found: Enforced) -> ReportedEnforced:
+    """Write what is enforced for a program."""
+    return ReportedEnforced(
+        namespace=found.namespace,
+        modes={mode: ReportedSetting(s.level, s.version, s.is_labelled) for mode, s in found.settings.items()},
+        webhooks=found.webhooks,
+        policies=found.policies,
+        unknown=found.unknown,
+    )
+
+
+def enforced_lines(found: Sequence[Enforced]) -> list[Line]:
+    """Lay out what is enforced in each namespace: the three modes, the webhooks that see pods, what is unknown."""
+    lines: list[Line] = []
+    for space in found:
+        enforce = space.settings["enforce"]
+        style = "high" if enforce.level == "privileged" else "pass"
+        lines.append(Line(style, f"Namespace {printable(space.namespace)}: enforces {_said(enforce)}"))
+        lines += [Line("detail", f"    {mode} {_said(space.settings[mode])}") for mode in ("warn", "audit")]
+        lines += [Line("detail", f"    {printable(webhook)}") for webhook in space.webhooks]
+        lines += [Line("detail", f"    ValidatingAdmissionPolicy {printable(policy)}") for policy in space.policies]
+    unknown = sorted({reason for space in found for reason in space.unknown})
+    lines += [Line("unknown", f"Unknown: {printable(reason)}") for reason in unknown]
+    return lines or [Line("", "no namespace in there")]
+
+
+def _said(setting: Setting) -> str:
+    if not setting.is_labelled:
+        return "nothing by label; the cluster's default holds"
+    return setting.level if setting.level == "privileged" else f"{setting.level} {printable(setting.version)}"

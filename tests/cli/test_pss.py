@@ -93,7 +93,7 @@ def test_names_forge_nothing(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("arguments", "complaint"),
     [
-        ((), "the following arguments are required: --level"),
+        ((), "pss needs either --level or --enforced"),
         (("--level", "privileged"), "argument --level: invalid choice: 'privileged'"),
         (("--level", "baseline", "--version", "1.30"), "'1.30' is not latest or one of v1.0 to v1.37"),
         (("--level", "baseline", "--version", "v1.38"), "'v1.38' is not latest or one of v1.0 to v1.37"),

@@ -1,0 +1,274 @@
+"""What admission really enforces on pods, namespace by namespace, and what lets pods past it.
+
+Known are the labels of namespaces, webhook configurations and ValidatingAdmissionPolicies with their bindings. No API
+tells exemptions and defaults of the admission plugin, which stand in a file of the API server (AdmissionConfiguration),
+and what a webhook would say. MutatingAdmissionPolicies are not read.
+
+Source: k8s.io/pod-security-admission/{api/helpers.go,admission/admission.go}; k8s.io/apiserver/pkg/admission/plugin.
+"""
+
+import datetime as dt
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Literal
+
+import msgspec
+
+from scanner.analysis.pods.standards.versions import Level, minor_of
+from scanner.model.answer import Answer
+from scanner.model.finding import Fact, Outcome
+from scanner.model.objects import KubeObject
+from scanner.model.refs import GroupKind
+from scanner.model.selectors import LabelSelector
+from scanner.model.snapshot import Snapshot, SourceKind
+from scanner.model.workload import TEMPLATE_PATHS
+
+GROUP = "admissionregistration.k8s.io"
+WEBHOOK_KINDS = (
+    GroupKind(GROUP, "ValidatingWebhookConfiguration"),
+    GroupKind(GROUP, "MutatingWebhookConfiguration"),
+)
+POLICY = GroupKind(GROUP, "ValidatingAdmissionPolicy")
+BINDING = GroupKind(GROUP, "ValidatingAdmissionPolicyBinding")
+NAMESPACE = GroupKind("", "Namespace")
+_PREFIX = "pod-security.kubernetes.io/"
+_POD_RESOURCES = {"pods": "", "deployments": "apps", "statefulsets": "apps", "daemonsets": "apps", "jobs": "batch"}
+#: Less than this is easily lost while a node or the engine starts anew; the API server's default is 10. Plain taste.
+_SHORT_SECONDS = 3
+_API_SERVER = "kube-apiserver"
+_CONFIGURED = "--admission-control-config-file"
+
+Mode = Literal["enforce", "audit", "warn"]
+MODES: tuple[Mode, ...] = ("enforce", "audit", "warn")
+
+
+@dataclass(frozen=True, slots=True)
+class Setting:
+    """What one mode of Pod Security does in a namespace: `privileged`, `baseline` or `restricted`."""
+
+    #: As the API server understands it: `restricted` where the label holds what it does not know.
+    level: str
+    version: str
+    #: The label is there; otherwise the cluster's default holds, which is privileged unless a file says otherwise.
+    is_labelled: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Enforced:
+    """What Pod Security does in one namespace."""
+
+    namespace: str
+    settings: Mapping[Mode, Setting]
+    #: Webhooks that see new pods or workloads there, `Kind configuration/webhook`, each with its failurePolicy.
+    webhooks: tuple[str, ...]
+    #: Bindings of ValidatingAdmissionPolicies that see them, `policy, bound by binding (actions)`.
+    policies: tuple[str, ...]
+    #: What nobody could read: exemptions and defaults.
+    unknown: tuple[str, ...]
+
+
+class Rule(msgspec.Struct, frozen=True, rename="camel"):
+    """Requests that a webhook is asked about."""
+
+    operations: tuple[str, ...] = ()
+    api_groups: tuple[str, ...] = ()
+    resources: tuple[str, ...] = ()
+    scope: str = "*"
+
+
+class _Match(msgspec.Struct, frozen=True, rename="camel"):
+    namespace_selector: LabelSelector | None = None
+    resource_rules: tuple[Rule, ...] | None = None
+
+    def is_about_pods(self, labels: Mapping[str, str]) -> bool:
+        """Tell whether new pods or workloads of a namespace with these labels can be matched."""
+        if self.namespace_selector is not None and not self.namespace_selector.matches(labels):
+            return False
+        return self.resource_rules is None or any(_sees_pods(rule) for rule in self.resource_rules)
+
+
+class _PolicySpec(msgspec.Struct, frozen=True, rename="camel"):
+    match_constraints: _Match = _Match()
+
+
+class _Policy(msgspec.Struct, frozen=True):
+    spec: _PolicySpec = _PolicySpec()
+
+
+class _BindingSpec(msgspec.Struct, frozen=True, rename="camel"):
+    policy_name: str = ""
+    match_resources: _Match = _Match()
+    validation_actions: tuple[str, ...] = ()
+
+
+class _Binding(msgspec.Struct, frozen=True):
+    spec: _BindingSpec = _BindingSpec()
+
+
+class _Service(msgspec.Struct, frozen=True):
+    name: str = ""
+    namespace: str = ""
+
+
+class _Client(msgspec.Struct, frozen=True):
+    service: _Service | None = None
+
+
+class Webhook(msgspec.Struct, frozen=True, rename="camel"):
+    """One webhook of a configuration; what is not set has the API server's default."""
+
+    name: str = ""
+    rules: tuple[Rule, ...] | None = None
+    failure_policy: str = "Fail"
+    namespace_selector: LabelSelector | None = None
+    object_selector: LabelSelector | None = None
+    match_conditions: tuple[dict[str, str], ...] | None = None
+    timeout_seconds: int = 10
+    client_config: _Client = _Client()
+
+    @property
+    def sees_pods(self) -> bool:
+        """Tell whether new pods or workloads of any namespace can come before it."""
+        return any(_sees_pods(rule) for rule in self.rules or ())
+
+    def is_about(self, labels: Mapping[str, str]) -> bool:
+        """Tell whether it is asked about what is created in a namespace with these labels."""
+        return self.namespace_selector is None or self.namespace_selector.matches(labels)
+
+
+class _Configuration(msgspec.Struct, frozen=True):
+    webhooks: tuple[Webhook, ...] | None = None
+
+
+def _sees_pods(rule: Rule) -> bool:
+    if rule.scope == "Cluster" or {"*", "CREATE"}.isdisjoint(rule.operations):
+        return False
+    return any(
+        not {"*", "*/*", plural, f"{plural}/*"}.isdisjoint(rule.resources)
+        and not {"*", group}.isdisjoint(rule.api_groups)
+        for plural, group in _POD_RESOURCES.items()
+    )
+
+
+def setting_of(labels: Mapping[str, str], mode: Mode) -> Setting:
+    """Read the labels of one mode as the admission plugin does: a level that it does not know is restricted."""
+    level = labels.get(f"{_PREFIX}{mode}")
+    version = labels.get(f"{_PREFIX}{mode}-version", "latest")
+    known = {"privileged", *Level}
+    if level is None:
+        return Setting("privileged", "latest", is_labelled=False)
+    return Setting(
+        level if level in known else "restricted", version if minor_of(version) else "latest", is_labelled=True
+    )
+
+
+def enforced(snapshot: Snapshot) -> tuple[Enforced, ...]:
+    """Say what is enforced in each namespace, sorted by its name."""
+    webhooks = tuple(_webhooks(snapshot))
+    policies = tuple(_policies(snapshot))
+    unknown = unknown_of(snapshot)
+    return tuple(
+        Enforced(
+            namespace=name,
+            settings={mode: setting_of(labels, mode) for mode in MODES},
+            webhooks=tuple(
+                f"{thing.kind} {thing.meta.name}/{hook.name} ({hook.failure_policy})"
+                for thing, hook in webhooks
+                if hook.sees_pods and hook.is_about(labels)
+            ),
+            policies=tuple(
+                f"{spec.policy_name}, bound by {name} ({', '.join(spec.validation_actions)})"
+                for name, spec, constraints in policies
+                if constraints.is_about_pods(labels) and spec.match_resources.is_about_pods(labels)
+            ),
+            unknown=unknown if snapshot.find("", "Namespace", "", name) else (*unknown, _unlabelled(name)),
+        )
+        for name, labels in snapshot.namespaces.items()
+    )
+
+
+def _unlabelled(namespace: str) -> str:
+    return f"the labels of namespace {namespace}: it was not read itself"
+
+
+def _policies(snapshot: Snapshot) -> Iterator[tuple[str, _BindingSpec, _Match]]:
+    """Give each binding of a policy that is there, with what the policy matches."""
+    for thing in snapshot.of(*BINDING):
+        spec = thing.decode(_Binding).spec
+        policy = snapshot.find(GROUP, POLICY.kind, "", spec.policy_name)
+        if policy is not None:
+            yield thing.meta.name, spec, policy.decode(_Policy).spec.match_constraints
+
+
+def unknown_of(snapshot: Snapshot) -> tuple[str, ...]:
+    """Say what of the admission plugin's own configuration cannot be known.
+
+    A visible API server (a static pod) without the flag has no such file: then nothing is exempt, and the default is
+    privileged. Managed control planes show no pod.
+    """
+    servers = [c for w in snapshot.workloads for c in w.containers if _API_SERVER in c.spec.get("command", ())[:1]]
+    flags = [str(f) for c in servers for f in (*c.spec.get("command", ()), *c.spec.get("args", ()))]
+    missing = tuple(
+        f"not read: {read.missing}" for read in snapshot.inconclusive((NAMESPACE, *WEBHOOK_KINDS, POLICY, BINDING))
+    )
+    if servers and not any(flag.startswith(_CONFIGURED) for flag in flags):
+        return missing
+    why = "its file is set, and not readable" if servers else "no pod of the API server is visible"
+    return (*missing, f"exemptions and defaults of the admission configuration: {why}")
+
+
+def _webhooks(snapshot: Snapshot) -> Iterator[tuple[KubeObject, Webhook]]:
+    for kind in WEBHOOK_KINDS:
+        for thing in snapshot.of(*kind):
+            for hook in thing.decode(_Configuration).webhooks or ():
+                yield thing, hook
+
+
+def webhooks_that_fail_open(snapshot: Snapshot, *, now: dt.datetime) -> Iterator[Answer]:
+    """Judge each webhook that new pods or workloads come before: fail if they get by it while it is not answering.
+
+    `failurePolicy: Ignore` lets everything by whenever it fails to answer in time: worse with a short timeout, and with
+    a Service that has no pods, for then it never answers.
+    """
+    del now  # nothing here depends on the time
+    for thing, hook in _webhooks(snapshot):
+        if hook.sees_pods:
+            yield _judged(snapshot, thing, hook)
+
+
+def _judged(snapshot: Snapshot, thing: KubeObject, hook: Webhook) -> Answer:
+    if hook.failure_policy != "Ignore":
+        return Answer(
+            resource=thing.ref, outcome=Outcome.PASS, message="Refuses what it cannot ask about", key=hook.name
+        )
+    facts = [Fact(path=f"webhooks[name={hook.name}].failurePolicy", value="Ignore")]
+    said = f"Webhook {hook.name} lets new pods by whenever it does not answer"
+    if hook.timeout_seconds < _SHORT_SECONDS:
+        said += f", for which it has {hook.timeout_seconds} s"
+        facts.append(Fact(path=f"webhooks[name={hook.name}].timeoutSeconds", value=hook.timeout_seconds))
+    if _has_no_backend(snapshot, hook):
+        said += "; its Service selects no pod, so that it never answers"
+        service = hook.client_config.service
+        facts.append(Fact(path=f"webhooks[name={hook.name}].clientConfig.service", value=service and service.name))
+    spared = [n for n, labels in snapshot.namespaces.items() if not hook.is_about(labels)]
+    if spared:
+        more = f" and {len(spared) - 5} more" if len(spared) > 5 else ""  # noqa: PLR2004 - as many as one line takes
+        said += f"; it is never asked about {', '.join(spared[:5])}{more}"
+    return Answer(resource=thing.ref, outcome=Outcome.FAIL, message=said, evidence=tuple(facts), key=hook.name)
+
+
+def _has_no_backend(snapshot: Snapshot, hook: Webhook) -> bool:
+    """Tell whether the Service of a webhook is missing, or selects no pod that there is; only a live cluster can."""
+    service = hook.client_config.service
+    if service is None or snapshot.source is not SourceKind.LIVE:
+        return False
+    if snapshot.inconclusive((GroupKind("", "Service"), *TEMPLATE_PATHS), service.namespace):
+        return False
+    found = snapshot.find("", "Service", service.namespace, service.name)
+    if found is None:
+        return True
+    selector = found.as_dict().get("spec", {}).get("selector")
+    if not selector:
+        return False
+    here = (p for p in snapshot.of("", "Pod") if p.meta.namespace == service.namespace)
+    return not any(selector.items() <= (pod.meta.labels or {}).items() for pod in here)
