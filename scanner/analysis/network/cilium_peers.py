@@ -39,7 +39,7 @@ from scanner.analysis.network.rules import (
 )
 from scanner.analysis.network.selectors import complaint
 from scanner.model.network import ServiceBody
-from scanner.model.objects import labels_of
+from scanner.model.objects import KubeObject, labels_of
 from scanner.model.refs import GroupKind
 from scanner.model.selectors import LabelSelector, Requirement
 from scanner.model.snapshot import Snapshot, SourceKind
@@ -105,6 +105,17 @@ class _CidrRule(msgspec.Struct, rename="camel"):
     cidr_group_selector: LabelSelector | None = None
 
 
+def _cidrs_of(group: KubeObject) -> tuple[str, ...] | None:
+    """Return the networks of a group; None if it holds something else, which only a file can."""
+    try:
+        cidrs = group.decode(_GroupBody).spec.external_cidrs
+        for cidr in cidrs:
+            network_span(cidr)
+    except (msgspec.ValidationError, ValueError):
+        return None
+    return cidrs
+
+
 def _in_doubt(peer: Peer, reason: str) -> Peer:
     """Return a claim that may mean these peers or none of them."""
     return AllOf((peer, Undecided(reason)))
@@ -139,8 +150,8 @@ class Words:
     snapshot: Snapshot
     #: The addresses of nodes, as far as they are known.
     nodes: Peer
-    #: CIDRs with the labels of their group, by its name.
-    groups: Mapping[str, tuple[Mapping[str, str], tuple[str, ...]]]
+    #: The labels and CIDRs of groups by name; CIDRs are None where they cannot be read.
+    groups: Mapping[str, tuple[Mapping[str, str], tuple[str, ...] | None]]
     #: Whether groups and Services that are not there do not exist.
     is_whole: Mapping[GroupKind, bool]
     policy_only: bool
@@ -155,9 +166,7 @@ class Words:
             nodes = Block(node_spans(snapshot), BlockMeaning.OUTSIDE)
             if unread[_NODE]:
                 nodes = _in_doubt(Entities(world=True), f"not read: {unread[_NODE][0].missing}")
-        groups = {
-            o.meta.name: (labels_of(o), o.decode(_GroupBody).spec.external_cidrs) for o in snapshot.of(*CIDR_GROUP)
-        }
+        groups = {o.meta.name: (labels_of(o), _cidrs_of(o)) for o in snapshot.of(*CIDR_GROUP)}
         whole = {kind: is_live and not missing for kind, missing in unread.items()}
         return cls(snapshot, nodes, groups, whole, policy_only)
 
@@ -273,7 +282,9 @@ class Words:
             chosen = [cidrs for labels, cidrs in self.groups.values() if selector.matches(labels)]
         else:
             raise RefusedError("neither cidr nor a group of them")
-        block = self._block(self._networks([c for cidrs in chosen for c in cidrs], rule, is_strict=False))
+        if None in chosen:
+            return Undecided("a CiliumCIDRGroup cannot be read", outside_only=True)
+        block = self._block(self._networks([c for cidrs in chosen for c in cidrs or ()], rule, is_strict=False))
         if self.is_whole[CIDR_GROUP] or (chosen and rule.cidr_group_ref):
             return block
         return AnyOf((block, Undecided("which CiliumCIDRGroups there are is not known", outside_only=True)))

@@ -129,7 +129,7 @@ class _Reader:
             specs = [("spec", body.spec)] if body.spec else []
             specs += [(f"specs[{i}]", spec) for i, spec in enumerate(body.specs or ())]
             found = [one for path, spec in specs for one in self._of_spec(path, spec)]
-        except (msgspec.ValidationError, ValueError) as error:
+        except (msgspec.ValidationError, ValueError, TypeError, AttributeError) as error:
             return (_in_doubt(self.policy, str(error)),)
         if not self.refused:
             return tuple(found)
@@ -193,7 +193,7 @@ class _Reader:
             where = f"{path}[{index}]"
             try:
                 yield from self._rule(action, where, direction, rule)
-            except (ValueError, TypeError, AttributeError, KeyError) as error:
+            except (msgspec.ValidationError, ValueError, TypeError, AttributeError, KeyError) as error:
                 self.refused = self.refused or f"{self.policy.ref}: {where}: not taken: {error}"
                 yield Rule(action, (Everyone(),), None, where, doubt=self.refused)
 

@@ -313,3 +313,24 @@ def test_a_policy_for_nodes_leaves_pods_on_their_network_in_doubt() -> None:
 def test_a_policy_that_cilium_refuses_is_in_doubt(spec: dict[str, Any]) -> None:
     """It may have no effect at all; nothing crashes."""
     assert "shop/web" in _unknown(**spec)
+
+
+@pytest.mark.parametrize("cidrs", [7, ["no network"], [7]])
+def test_a_group_that_cannot_be_read_is_unknown(cidrs: object) -> None:
+    """Only a file can hold one; nothing crashes, and only addresses come into question."""
+    group = {
+        "apiVersion": "cilium.io/v2",
+        "kind": "CiliumCIDRGroup",
+        "metadata": {"name": "bad"},
+        "spec": {"externalCIDRs": cidrs},
+    }
+    found = _rows(group, ingress=[{"fromCIDRSet": [{"cidrGroupRef": "bad"}]}])
+    assert {(r.src, "cannot be read" in r.unknown) for r in found} == {("0.0.0.0-255.255.255.255", True)}
+
+
+@pytest.mark.parametrize("field", ["fromRequires", "ingressDeny", "nodeSelector", "endpointSelector", "specs"])
+@pytest.mark.parametrize("value", [7, "x", [7], [[]], {"matchLabels": 7}])
+def test_no_shape_of_a_policy_crashes(field: str, value: object) -> None:
+    """What Cilium's own schema would refuse is in doubt, or means nothing."""
+    spec = {"ingress": [{field: value}]} if field == "fromRequires" else {field: value}
+    assert isinstance(_rows(**spec), list)
