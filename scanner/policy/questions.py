@@ -31,10 +31,13 @@ from scanner.analysis.rbac.rights import subjects_who_can
 from scanner.analysis.rbac.roles import feeders_of_sensitive_rights, unused_roles
 from scanner.analysis.rbac.subjects import RBAC_READS, SERVICE_ACCOUNT
 from scanner.analysis.readiness import (
+    apis,
     autoscaling,
     connections,
+    control_plane,
     disruption,
     hosts,
+    logging,
     placement,
     resources,
     scale,
@@ -123,10 +126,14 @@ QUESTIONS: Mapping[str, Question] = {
     "readiness.containers_without": Question(
         ask=resources.containers_without, reads=(resources.LIMIT_RANGE, *_WORKLOADS)
     ),
+    "readiness.control_plane_flags": Question(ask=control_plane.control_plane_flags, reads=(control_plane.POD,)),
+    "readiness.control_plane_seen": Question(ask=control_plane.control_plane_seen, reads=(control_plane.POD,)),
     "readiness.local_databases": Question(ask=hosts.local_databases, reads=_WORKLOADS),
+    "readiness.log_collector": Question(ask=logging.log_collector, reads=(logging.DAEMON_SET,)),
     "readiness.overlapping_budgets": Question(
         ask=disruption.overlapping_budgets, reads=(disruption.BUDGET, *_WORKLOADS)
     ),
+    "readiness.removed_apis": Question(ask=apis.removed_apis, reads=()),
     "readiness.replicas_sharing_exclusive_volume": Question(
         ask=placement.replicas_sharing_exclusive_volume, reads=(placement.CLAIM, scale.AUTOSCALER, *_WORKLOADS)
     ),
@@ -154,6 +161,7 @@ QUESTIONS: Mapping[str, Question] = {
     "readiness.single_replica": Question(
         ask=serving.single_replica, reads=(serving.SERVICE, scale.AUTOSCALER, *_WORKLOADS)
     ),
+    "readiness.version_skew": Question(ask=control_plane.version_skew, reads=(control_plane.NODE,)),
     "readiness.written_down_hosts": Question(
         ask=hosts.written_down_hosts, reads=(hosts.SERVICE, hosts.INGRESS, *_WORKLOADS)
     ),

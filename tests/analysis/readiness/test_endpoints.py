@@ -29,7 +29,7 @@ def _told(name: str, value: str) -> Told:
         ("API", "https://[2001:db8::1]/v1", "2001:db8::1", None, False),
     ],
 )
-def test_the_usual_forms_are_understood(name: str, value: str, host: str, port: int | None, is_database: bool) -> None:  # noqa: FBT001 - a column of the table
+def test_the_usual_forms_are_understood(name: str, value: str, host: str, port: int | None, is_database: bool) -> None:
     """Host and port, whatever the driver writes around them."""
     (endpoint,) = _told(name, value).endpoints
     assert (endpoint.host, endpoint.port, endpoint.is_database) == (host, port, is_database)

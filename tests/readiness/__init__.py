@@ -1,0 +1,1 @@
+"""Real migrations, before and after, by what is said of them."""
