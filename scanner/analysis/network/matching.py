@@ -153,6 +153,8 @@ class Matcher:
             for test in pod.hidden:
                 self._tests[test] |= Match(0, 1 << number)
         self._cache: dict[bytes, Match] = {}
+        #: The ranges of blocks, some of which (all nodes) many rules share.
+        self._ranges: dict[tuple[Span, ...], int] = {}
 
     def _where(self, claim: Callable[[PodClass], bool]) -> int:
         return sum(1 << number for number, pod in enumerate(self._classes) if claim(pod))
@@ -286,7 +288,9 @@ class Matcher:
         return self._cache[key]
 
     def _match_block(self, block: Block) -> Match:
-        outside = self._space.bits(block.spans) << len(self._classes)
+        if block.spans not in self._ranges:
+            self._ranges[block.spans] = self._space.bits(block.spans) << len(self._classes)
+        outside = self._ranges[block.spans]
         if block.meaning is BlockMeaning.OUTSIDE:
             return Match(outside, outside)
         within, touching = self._pods_in(block.spans)
