@@ -7,7 +7,7 @@ import msgspec
 import pytest
 
 from scanner.cluster.client import Client, RequestError
-from scanner.cluster.discovery import Served, discover
+from scanner.cluster.discovery import Catalog, Served, discover
 from scanner.model.refs import GroupKind
 from scanner.model.resources import BY_KIND
 from tests.cluster.stand_in import Reply, StandIn, status
@@ -139,3 +139,14 @@ def test_a_real_server_serves_what_kubernetes_has(control_plane: ControlPlane) -
     catalog = discover(client)
     client.close()
     assert [r.name for r in BY_KIND.values() if r.group not in CUSTOM and not catalog.find(r)] == []
+
+
+def test_a_view_of_objects_that_are_kept_elsewhere_is_not_read_beside_them() -> None:
+    """Calico's API server shows what custom resources keep; without these, or where nobody tells, it is read."""
+    view = BY_KIND[GroupKind("projectcalico.org", "Tier")]
+    kept = {
+        GroupKind("crd.projectcalico.org", "Tier"): (Served("crd.projectcalico.org", "v1", "tiers", "Tier", False),)
+    }
+    assert Catalog(kept, {}).is_view(view)
+    assert not Catalog({}, {}).is_view(view)
+    assert not Catalog(kept, {}, is_guess=True).is_view(view)

@@ -13,6 +13,7 @@ from typing import Any, TypeAlias
 import msgspec
 
 from scanner.analysis.network.addresses import AddressSpace, address_place, range_text
+from scanner.analysis.network.calico_policies import CALICO_KINDS
 from scanner.analysis.network.connectivity import POLICY_KINDS, _policies, _spans
 from scanner.analysis.network.exposure import READS
 from scanner.analysis.network.services import SERVICE
@@ -26,6 +27,7 @@ from scanner.model.workload import TEMPLATE_PATHS, Pod, PodStatus
 POD = GroupKind("", "Pod")
 NODE = GroupKind("", "Node")
 NAMESPACE = GroupKind("", "Namespace")
+SERVICE_ACCOUNT = GroupKind("", "ServiceAccount")
 #: The kinds that are kept.
 KINDS = frozenset({*READS, *TEMPLATE_PATHS})
 
@@ -138,6 +140,9 @@ class _Keeper:
                 yield kind, tuple(_bare(o, labels=o.meta.labels) for o in found)
             elif kind in KINDS:
                 yield kind, tuple(_whole(o) for o in found)
+            elif kind == SERVICE_ACCOUNT and any(self._snapshot.of(*calico) for calico in CALICO_KINDS):
+                # Calico alone asks for their labels.
+                yield kind, tuple(_bare(o, labels=o.meta.labels) for o in found)
             else:
                 owners = (o for o in found if (kind, o.meta.namespace, o.meta.name) in self._owners)
                 yield kind, tuple(_bare(o) for o in owners)

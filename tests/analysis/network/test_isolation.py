@@ -152,7 +152,7 @@ def test_a_policy_of_another_kind_makes_what_it_may_isolate_unknown(
 ) -> None:
     """No finding is raised for pods that the network plugin's own policies may isolate."""
     metadata = {"name": "deny"} | ({"namespace": namespace} if namespace else {})
-    other = {"apiVersion": api_version, "kind": kind, "metadata": metadata, "spec": {}}
+    other = {"apiVersion": api_version, "kind": kind, "metadata": metadata, "spec": {"ingress": [{}]}}
     assert _answer(workload(), other).outcome is outcome
 
 

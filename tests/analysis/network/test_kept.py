@@ -15,7 +15,7 @@ from scanner.analysis.network.rules import Direction
 from scanner.cluster.manifests import read_manifests
 from scanner.model.refs import ClusterName, ObjectRef
 from scanner.model.snapshot import Snapshot, SourceKind
-from tests.analysis.network.worlds import worlds
+from tests.analysis.network.worlds import calico_worlds, worlds
 from tests.builders import NOW, snapshot
 from tests.cli.running import EXAMPLE
 
@@ -73,6 +73,14 @@ def test_the_kept_part_answers_as_the_whole(world: list[dict[str, Any]]) -> None
     _assert_same(snapshot(*world))
     _assert_same(snapshot(*_owned(world)))
     _assert_same(snapshot(*_owned(world), source=SourceKind.MANIFESTS))
+
+
+@settings(_thorough, max_examples=100)
+@given(calico_worlds(with_addresses=True, with_host_pods=True, with_networks=True))
+def test_the_kept_part_answers_as_the_whole_with_policies_of_calico(world: list[dict[str, Any]]) -> None:
+    """Their tiers, network sets and service accounts are kept too."""
+    _assert_same(snapshot(*world))
+    _assert_same(snapshot(*_owned(world)))
 
 
 def test_an_example_of_every_kind_answers_as_the_whole() -> None:
