@@ -6,7 +6,7 @@ from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from scanner.analysis.readiness.endpoints import RELATIONAL, Told
+from scanner.analysis.readiness.endpoints import RELATIONAL, told
 from scanner.analysis.readiness.scale import scale_of
 from scanner.analysis.readiness.serving import services_by_namespace
 from scanner.model.answer import Answer
@@ -75,14 +75,14 @@ def databases_of(snapshot: Snapshot) -> Databases:
         scale = scale_of(snapshot, workload)
         copies = scale.most if scale else None
         for container in workload.template.containers:
-            told = Told(container)
-            for endpoint in told.endpoints:
+            said = told(snapshot, container)
+            for endpoint in said.endpoints:
                 if endpoint.scheme in RELATIONAL and not endpoint.is_local:
                     name = _full(endpoint.host, workload.ref.namespace)
-                    client = Client(workload, container, endpoint.path, told.pool, copies)
+                    client = Client(workload, container, endpoint.path, said.pool, copies)
                     found[name].setdefault(workload.ref, client)
             for path, name in _secret_addresses(container, workload.ref.namespace):
-                found[name].setdefault(workload.ref, Client(workload, container, path, told.pool, copies))
+                found[name].setdefault(workload.ref, Client(workload, container, path, said.pool, copies))
     return {name: tuple(clients.values()) for name, clients in sorted(found.items())}
 
 

@@ -6,10 +6,11 @@ hosts, ports and pool sizes: the rest of a connection string may be a credential
 
 import ipaddress
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 
+from scanner.model.snapshot import Snapshot
 from scanner.model.workload import Container
 
 #: Longer values are no connection strings; it bounds what a hostile manifest costs.
@@ -25,6 +26,8 @@ _LIBPQ = re.compile(r"(?:^|\s)host=([A-Za-z0-9._-]+)(?=\s.*dbname=|\s.*user=)(?:
 _ADO = re.compile(
     r"(?:^|;)\s*(?:server|data source)\s*=\s*(?:tcp:)?([A-Za-z0-9._-]+)(?:,([0-9]{1,5}))?\s*;", re.IGNORECASE
 )
+#: Other forms than URLs: a text that each has, which is quicker to look for, and the scheme that it stands for.
+_OTHER_FORMS = (("@tcp(", _MYSQL_DSN, "mysql"), ("host=", _LIBPQ, "postgres"), (";", _ADO, "sqlserver"))
 _HOST_VARIABLE = re.compile(r"(?:^|_)(?:HOST|HOSTNAME|ADDR|ADDRESS|SERVER|ENDPOINT)$")
 _HOST = re.compile(r"^(\[[0-9a-fA-F:.]+\]|[A-Za-z0-9._-]+)(?::([0-9]{1,5}))?$")
 #: Addresses that a program listens on, or that are about other things than connecting.
@@ -108,6 +111,20 @@ class Told:
         return next((endpoint.pool for endpoint in self.endpoints if endpoint.pool is not None), None)
 
 
+def told(snapshot: Snapshot, container: Container) -> Told:
+    """Return what a container of a workload's template is told; equal templates are read once."""
+    return snapshot.derive(_told_by_spec)[id(container.spec)]
+
+
+def _told_by_spec(snapshot: Snapshot) -> Mapping[int, Told]:
+    """Return what containers are told by the identity of their spec, which the snapshot keeps and equal ones share."""
+    return {
+        id(container.spec): Told(container)
+        for workload in snapshot.workloads
+        for container in workload.template.containers
+    }
+
+
 def _texts(container: Container) -> Iterator[tuple[str, str, str]]:
     """Yield path, name (empty for arguments) and text of each literal."""
     for index, variable in enumerate(container.spec.get("env") or ()):
@@ -119,7 +136,7 @@ def _texts(container: Container) -> Iterator[tuple[str, str, str]]:
 
 
 def _endpoints(path: str, name: str, value: str) -> Iterator[Endpoint]:
-    for scheme, host, port, rest in _URL.findall(value):
+    for scheme, host, port, rest in _URL.findall(value) if "://" in value else ():
         parameter = _POOL_PARAMETER.search(rest)
         yield Endpoint(
             host=_plain(host),
@@ -129,8 +146,8 @@ def _endpoints(path: str, name: str, value: str) -> Iterator[Endpoint]:
             is_database=scheme.lower() in DATABASES,
             pool=int(parameter[1]) if parameter else None,
         )
-    for pattern, scheme in ((_MYSQL_DSN, "mysql"), (_LIBPQ, "postgres"), (_ADO, "sqlserver")):
-        for host, port in pattern.findall(value):
+    for sign, pattern, scheme in _OTHER_FORMS:
+        for host, port in pattern.findall(value) if sign in value else ():
             yield Endpoint(host=_plain(host), port=_number(port), scheme=scheme, path=path, is_database=True)
     if _HOST_VARIABLE.search(name) or name == "PGHOST":
         named = _HOST.match(value)

@@ -3,7 +3,7 @@
 import datetime as dt
 from collections.abc import Callable, Iterator, Mapping
 
-from scanner.analysis.readiness.endpoints import Endpoint, Told
+from scanner.analysis.readiness.endpoints import Endpoint, told
 from scanner.model.answer import Answer
 from scanner.model.finding import Fact, Outcome
 from scanner.model.network import IngressBody, ServiceBody
@@ -26,7 +26,9 @@ def local_databases(snapshot: Snapshot, *, now: dt.datetime) -> Iterator[Answer]
     del now  # nothing here depends on the time
     for workload in snapshot.workloads:
         beside = sum(c.role in {ContainerRole.REGULAR, ContainerRole.SIDECAR} for c in workload.template.containers)
-        yield _answer(workload, _local if beside <= 1 else _right, "Its database is said to be on its own localhost")
+        yield _answer(
+            snapshot, workload, _local if beside <= 1 else _right, "Its database is said to be on its own localhost"
+        )
 
 
 def written_down_hosts(snapshot: Snapshot, *, now: dt.datetime) -> Iterator[Answer]:
@@ -48,7 +50,7 @@ def written_down_hosts(snapshot: Snapshot, *, now: dt.datetime) -> Iterator[Answ
         return None
 
     for workload in snapshot.workloads:
-        yield _answer(workload, judge, "Its peers are written down")
+        yield _answer(snapshot, workload, judge, "Its peers are written down")
 
 
 def names_inside(snapshot: Snapshot) -> Mapping[str, ObjectRef]:
@@ -73,11 +75,11 @@ def _local(endpoint: Endpoint) -> tuple[str, None] | None:
     return (endpoint.host, None) if endpoint.is_database and endpoint.is_local else None
 
 
-def _answer(workload: Workload, judge: _Judge, what: str) -> Answer:
+def _answer(snapshot: Snapshot, workload: Workload, judge: _Judge, what: str) -> Answer:
     wrong = [
         (container, endpoint, found)
         for container in workload.template.containers
-        for endpoint in Told(container).endpoints
+        for endpoint in told(snapshot, container).endpoints
         if (found := judge(endpoint)) is not None
     ]
     if not wrong:
