@@ -144,9 +144,8 @@ def test_a_real_server_serves_what_kubernetes_has(control_plane: ControlPlane) -
 def test_a_view_of_objects_that_are_kept_elsewhere_is_not_read_beside_them() -> None:
     """Calico's API server shows what custom resources keep; without these, or where nobody tells, it is read."""
     view = BY_KIND[GroupKind("projectcalico.org", "Tier")]
-    kept = {
-        GroupKind("crd.projectcalico.org", "Tier"): (Served("crd.projectcalico.org", "v1", "tiers", "Tier", False),)
-    }
+    served = Served("crd.projectcalico.org", "v1", "tiers", "Tier", namespaced=False)
+    kept = {GroupKind("crd.projectcalico.org", "Tier"): (served,)}
     assert Catalog(kept, {}).is_view(view)
     assert not Catalog({}, {}).is_view(view)
     assert not Catalog(kept, {}, is_guess=True).is_view(view)
