@@ -77,7 +77,7 @@ def control_plane_seen(snapshot: Snapshot, *, now: dt.datetime, components: Sequ
     del now  # nothing here depends on the time
     hidden = [component for component in components if not _running(snapshot, component)]
     if hidden:
-        yield _unseen(snapshot, f"No pod shows the flags of {', '.join(hidden)}")
+        yield _unseen(snapshot, f"No pod shows the flags of {', '.join(hidden)}", "list pods")
     else:
         cluster = object_ref_of_cluster(snapshot.cluster)
         yield Answer(resource=cluster, outcome=Outcome.PASS, message="The flags of the control plane can be seen")
@@ -92,7 +92,7 @@ def version_skew(snapshot: Snapshot, *, now: dt.datetime) -> Iterator[Answer]:
     server = _minor(snapshot.server_version)
     nodes = snapshot.of(*NODE)
     if server is None or not nodes:
-        yield _unseen(snapshot, "The versions of API server and nodes are not known")
+        yield _unseen(snapshot, "The versions of API server and nodes are not known", "list nodes")
         return
     oldest = server - (_OLDEST_KUBELET if server >= _THREE_FROM else _OLDEST_KUBELET_BEFORE)
     for node in nodes:
@@ -138,11 +138,11 @@ def _minor(version: str) -> int | None:
     return int(found[1]) if found else None
 
 
-def _unseen(snapshot: Snapshot, message: str) -> Answer:
+def _unseen(snapshot: Snapshot, message: str, read: str) -> Answer:
     cluster: ObjectRef = object_ref_of_cluster(snapshot.cluster)
     managed = snapshot.derive(managed_service)
     where = f": it is {managed}'s" if managed else ", and files do not tell" * (snapshot.source is SourceKind.MANIFESTS)
-    return Answer(resource=cluster, outcome=Outcome.UNKNOWN, message=f"{message}{where}", missing=("list pods",))
+    return Answer(resource=cluster, outcome=Outcome.UNKNOWN, message=f"{message}{where}", missing=(read,))
 
 
 def _running(snapshot: Snapshot, component: str) -> list[tuple[Workload, Container]]:

@@ -97,4 +97,4 @@ def test_the_skew_policy_of_kubernetes_decides(server: str, kubelet: str, outcom
 def test_files_do_not_tell_the_versions_of_a_cluster() -> None:
     """Unknown, once."""
     (answer,) = version_skew(snapshot(source=SourceKind.MANIFESTS, server_version=""), now=NOW)
-    assert answer.outcome is Outcome.UNKNOWN
+    assert (answer.outcome, answer.missing) == (Outcome.UNKNOWN, ("list nodes",))
