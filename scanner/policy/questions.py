@@ -99,7 +99,9 @@ QUESTIONS: Mapping[str, Question] = {
     "pods.debug_containers": Question(ask=debug_containers, reads=_WORKLOADS),
     "pods.images_from_other_registries": Question(ask=images.images_from_other_registries, reads=_WORKLOADS),
     "pods.workloads_in_namespaces": Question(ask=places.workloads_in_namespaces, reads=_WORKLOADS),
-    "pods.webhooks_that_fail_open": Question(ask=pod_admission.webhooks_that_fail_open, reads=pod_admission.WEBHOOK_KINDS),
+    "pods.webhooks_that_fail_open": Question(
+        ask=pod_admission.webhooks_that_fail_open, reads=pod_admission.WEBHOOK_KINDS
+    ),
     "rbac.accounts_that_read_node_files": _about_identities(log_links.accounts_that_read_node_files, *_WORKLOADS),
     "rbac.anonymous_grants": Question(ask=grants.anonymous_grants, reads=RBAC_READS),
     "rbac.authenticated_grants": Question(ask=grants.authenticated_grants, reads=RBAC_READS),
