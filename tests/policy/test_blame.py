@@ -156,7 +156,8 @@ def entry(fields: Any, manager: str = "helm", time: str = "2026-11-20T09:30:00Z"
 
 def test_a_finding_says_who_set_what_it_shows() -> None:
     """In its evidence, from files as from a cluster."""
-    fields = {"f:spec": {"f:template": {"f:spec": {"f:containers": {'k:{"name":"app"}': {"f:securityContext": {}}}}}}}
+    containers: dict[str, Any] = {"f:containers": {'k:{"name":"app"}': {"f:securityContext": {}}}}
+    fields = {"f:spec": {"f:template": {"f:spec": containers}}}
     found = evaluate(snapshot(managed(entry(fields))), [cel_policy()], now=NOW).findings
     assert [fact.set_by for fact in found[0].evidence] == [
         SetBy(manager="helm", operation="Update", time="2026-11-20T09:30:00Z")

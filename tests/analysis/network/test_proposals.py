@@ -325,7 +325,7 @@ def test_the_backend_of_an_api_service_is_kept_open_for_the_api_server() -> None
 
 def test_source_ranges_narrow_a_load_balancer_that_keeps_addresses() -> None:
     """With externalTrafficPolicy Local nobody hides who comes."""
-    ranges = {"loadBalancerSourceRanges": ["192.0.2.0/24"], "externalTrafficPolicy": "Local"}
+    ranges: dict[str, Any] = {"loadBalancerSourceRanges": ["192.0.2.0/24"], "externalTrafficPolicy": "Local"}
     found = propose(snapshot(_service(type="LoadBalancer", **ranges), _cart()))
     assert [ends for ends in _pairs(found.kept) if ends[1] == "shop/cart[Deployment]"] == [
         ("192.0.2.0-192.0.2.255", "shop/cart[Deployment]")
@@ -334,7 +334,7 @@ def test_source_ranges_narrow_a_load_balancer_that_keeps_addresses() -> None:
 
 def test_source_ranges_do_not_narrow_one_that_nodes_hide() -> None:
     """Clients then come with a node's address."""
-    ranges = {"loadBalancerSourceRanges": ["192.0.2.0/24"]}
+    ranges: dict[str, Any] = {"loadBalancerSourceRanges": ["192.0.2.0/24"]}
     found = propose(snapshot(_service(type="LoadBalancer", **ranges), _cart()))
     assert _between(found, "0.0.0.0-255", "shop/cart") == ["TCP 8080"]
 
