@@ -17,6 +17,8 @@ class Transition(enum.StrEnum):
     RESOLVED = "resolved"
     #: It had been resolved and is back, under the same id.
     REGRESSED = "regressed"
+    #: It stays open, and is more severe than when people were last told of it.
+    WORSENED = "worsened"
 
 
 class Change(msgspec.Struct, frozen=True, rename="camel", omit_defaults=True):

@@ -22,6 +22,7 @@ MAX_TEXT = 160
 TITLES = {
     Transition.OPENED: "New",
     Transition.REGRESSED: "Back again",
+    Transition.WORSENED: "Worse",
     Transition.RESOLVED: "Resolved",
 }
 MARKS = {
@@ -55,7 +56,7 @@ def blocks(announcement: Announcement, public_url: str = "") -> list[Block]:
     title = "First scan" if announcement.is_summary else "Posture changed"
     header = PlainTextObject(text=_cut(f"{title}: {announcement.cluster}", 150), emoji=False)
     laid: list[Block] = [HeaderBlock(text=header)]
-    order = {t: i for i, t in enumerate((Transition.OPENED, Transition.REGRESSED, Transition.RESOLVED))}
+    order = {t: i for i, t in enumerate(TITLES)}
     ordered = sorted(announcement.changes, key=lambda c: order[c.transition])
     for transition, group in groupby(ordered, key=lambda c: c.transition):
         laid.append(_section(transition, list(group), public_url))

@@ -1,8 +1,12 @@
-"""What a scan changes in what was known: opened, resolved, regressed, or nothing.
+"""What a scan changes in what was known: opened, resolved, regressed, worsened, or nothing.
 
 Two rules stand above the others. What a scan could not see, it does not resolve: a finding ends only where its policy
 ran and was conclusive. And an unknown outcome is no news: it is kept so that nothing looks green by ignorance, but only
 a failure opens a finding, and one that can no longer be judged stays as it was.
+
+A failure that becomes more severe has worsened, which is news: who hears of high severities only was never told of it.
+So a certificate that runs out is told of once at each step (30, 14 and 3 days before, and when it has). One that becomes
+less severe is written without news.
 
 An *expected* failure (`Finding.expected`: Kubernetes' own grant, unchanged) is remembered like an unknown outcome, in
 state `open` and without news. Once it is expected no more, because someone changed the role or bound another subject,
@@ -21,7 +25,7 @@ import msgspec
 
 from scanner.model.finding import FINGERPRINT_BYTES, Evaluation, Finding, Fingerprint, Outcome, fingerprint
 from scanner.model.news import Transition
-from scanner.model.policy import Policy, PolicyId
+from scanner.model.policy import Policy, PolicyId, Severity
 from scanner.model.refs import ClusterName
 
 
@@ -50,6 +54,7 @@ class Known(NamedTuple):
     content: str
     #: Whether it was ever opened: an unknown one that was had been resolved before.
     has_failed: bool
+    severity: Severity
     #: Whether it is an expected failure.
     is_expected: bool = False
 
@@ -204,7 +209,10 @@ def _verdict(before: Known | None, judgement: Judgement) -> tuple[State, Transit
         return (State.OPEN, Transition.RESOLVED) if judgement.finding.expected else None
     if before.state is State.RESOLVED:
         return State.OPEN, None
-    return None if before.content == judgement.content else (before.state, None)
+    if before.content == judgement.content:
+        return None
+    has_worsened = fails and judgement.finding.severity.rank > before.severity.rank
+    return before.state, Transition.WORSENED if has_worsened else None
 
 
 def _is_conclusive(

@@ -11,7 +11,7 @@ from scanner.model.policy import Severity
 #: Changes in one announcement; Slack takes 50 blocks a message, and nobody reads more.
 MAX_CHANGES = 50
 
-_ORDER = (Transition.REGRESSED, Transition.OPENED, Transition.RESOLVED)
+_ORDER = (Transition.REGRESSED, Transition.OPENED, Transition.WORSENED, Transition.RESOLVED)
 
 
 class Subscription(NamedTuple):

@@ -33,6 +33,7 @@ def remembered(known: Mapping[Fingerprint, Known], changes: Changes) -> dict[Fin
             written.state,
             written.finding.outcome,
             written.content,
+            severity=written.finding.severity,
             has_failed=bool(written.transition) or (written.id in known and known[written.id].has_failed),
             is_expected=bool(written.finding.expected),
         )
@@ -76,6 +77,24 @@ def test_changed_evidence_is_written_without_news() -> None:
     """A finding whose content changes gets a new row and no event."""
     changes = compare(after(evaluation(FAILING)), evaluation(replace(FAILING, message="it is worse")))
     assert [(w.id, w.state, w.transition) for w in changes.updated] == [(ID, State.OPEN, None)]
+
+
+def test_a_failure_that_becomes_more_severe_is_news() -> None:
+    """Who was not told of a low one has to hear of a high one."""
+    changes = compare(after(evaluation(replace(FAILING, severity=Severity.LOW))), evaluation(FAILING))
+    assert [(w.id, w.state, w.transition) for w in changes.updated] == [(ID, State.OPEN, Transition.WORSENED)]
+
+
+def test_a_failure_that_becomes_less_severe_is_written_without_news() -> None:
+    """Nobody has to do anything sooner."""
+    changes = compare(after(evaluation(FAILING)), evaluation(replace(FAILING, severity=Severity.LOW)))
+    assert [w.transition for w in changes.updated] == [None]
+
+
+def test_an_expected_failure_that_becomes_more_severe_is_no_news() -> None:
+    """It concerns nobody."""
+    known = after(evaluation(replace(EXPECTED, severity=Severity.LOW)))
+    assert [w.transition for w in compare(known, evaluation(EXPECTED)).updated] == [None]
 
 
 def test_a_finding_that_is_gone_is_resolved() -> None:

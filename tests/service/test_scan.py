@@ -83,6 +83,7 @@ def test_a_scan_tells_its_caller_what_it_did(engine: Engine) -> None:
         "opened": 1,
         "resolved": 1,
         "regressed": 0,
+        "worsened": 0,
         "announcements": 1,
     }
 
