@@ -14,7 +14,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import TypeAlias
 
-from scanner.analysis.network.addresses import EVERY_IPV4, EVERY_IPV6, range_text, without
+from scanner.analysis.network.addresses import EVERY_IPV4, EVERY_IPV6, less, range_text, without
 from scanner.analysis.network.connectivity import Connectivity
 from scanner.analysis.network.matching import ones
 from scanner.analysis.network.ports import EVERY_PORT, Span, by_protocol, merged
@@ -198,14 +198,10 @@ def _spans(found: Connectivity, members: tuple[int, ...], outside: int) -> _Span
                 if min(source, destination) < outside:
                     (sure if rectangle.is_sure else maybe)[source, destination].append(rectangle.span)
     return {
-        ends: (certain, _less(merged(maybe[ends]), certain))
+        ends: (certain, less(merged(maybe[ends]), certain))
         for ends in sorted({*sure, *maybe})
         for certain in [merged(sure[ends])]
     }
-
-
-def _less(spans: tuple[Span, ...], others: tuple[Span, ...]) -> tuple[Span, ...]:
-    return tuple(left for span in spans for left in without(span, others))
 
 
 def _joined(nodes: tuple[Node, ...], spans: _Spans) -> tuple[tuple[Node, ...], _Spans]:

@@ -6,10 +6,10 @@ that is an integer with one bit a range.
 
 import ipaddress
 from bisect import bisect_right
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
-from scanner.analysis.network.ports import Span
+from scanner.analysis.network.ports import Span, merged
 
 _IPV6 = 1 << 32
 _END = _IPV6 + (1 << 128)
@@ -58,6 +58,22 @@ def without(span: Span, holes: Iterable[Span]) -> tuple[Span, ...]:
     if start <= end:
         left.append((start, end))
     return tuple(left)
+
+
+def less(spans: Iterable[Span], holes: Iterable[Span]) -> tuple[Span, ...]:
+    """Return what is left of several spans, none of which overlap."""
+    cut = tuple(holes)
+    return tuple(left for span in spans for left in without(span, cut))
+
+
+def by_family(spans: Iterable[Span]) -> Iterator[Span]:
+    """Join neighbours, but never an IPv4 address with an IPv6 one."""
+    for first, last in merged(spans):
+        if first < _IPV6 <= last:
+            yield (first, _IPV6 - 1)
+            yield (_IPV6, last)
+        else:
+            yield (first, last)
 
 
 @dataclass(frozen=True, slots=True)

@@ -23,7 +23,7 @@ from typing import NamedTuple, TypeAlias
 
 import msgspec
 
-from scanner.analysis.network.addresses import AddressSpace
+from scanner.analysis.network.addresses import AddressSpace, by_family
 from scanner.analysis.network.connectivity import POLICY_KINDS, Connectivity, Rectangle, connectivity
 from scanner.analysis.network.explanations import why_unknown
 from scanner.analysis.network.matching import ones
@@ -36,7 +36,6 @@ from scanner.model.snapshot import Snapshot
 from scanner.model.workload import TEMPLATE_PATHS
 
 #: Where the line of addresses goes over from IPv4 to IPv6: a range is of one family.
-_FIRST_IPV6 = 1 << 32
 
 
 class State(StrEnum):
@@ -307,7 +306,7 @@ class _Comparison:
         cells = [self._cells[place] for place in ones(places)]
         return Ends(
             workloads=tuple(sorted((ref for cell in cells for ref in cell.workloads), key=_by_place)),
-            addresses=tuple(_by_family(cell.addresses for cell in cells if cell.addresses)),
+            addresses=tuple(by_family(cell.addresses for cell in cells if cell.addresses)),
         )
 
     def _reasons(self, sources: int, destinations: int, spans: Iterable[tuple[State, State]]) -> set[str]:
@@ -385,16 +384,6 @@ def _joined(moves: _Moves, move: tuple[Span, State, State]) -> _Moves:
     if (before, after) == move[1:] and span[1] + 1 == move[0][0]:
         return (*moves[:-1], ((span[0], move[0][1]), before, after))
     return (*moves, move)
-
-
-def _by_family(spans: Iterable[Span]) -> Iterator[Span]:
-    """Join neighbours, but never an IPv4 address with an IPv6 one."""
-    for first, last in merged(spans):
-        if first < _FIRST_IPV6 <= last:
-            yield (first, _FIRST_IPV6 - 1)
-            yield (_FIRST_IPV6, last)
-        else:
-            yield (first, last)
 
 
 def _is_only_itself(found: Difference) -> bool:

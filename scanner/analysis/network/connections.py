@@ -10,14 +10,12 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import NamedTuple, TypeAlias
 
-from scanner.analysis.network.addresses import range_text, without
+from scanner.analysis.network.addresses import by_family, less, range_text
 from scanner.analysis.network.connectivity import Connectivity, Rectangle
 from scanner.analysis.network.explanations import why_unknown
 from scanner.analysis.network.matching import ones
 from scanner.analysis.network.ports import Span, by_protocol, merged
 from scanner.model.refs import ObjectRef
-
-_FIRST_IPV6 = 1 << 32
 
 
 class Row(NamedTuple):
@@ -154,7 +152,7 @@ class _Table:
                 pair = (classes, (number,)) if outward else ((number,), classes)
                 unknown = "" if is_sure else self._why(*pair)
                 joined[protocol, ports, unknown].append(self.found.space.range(number - first))
-        found = [(span, key) for key, spans in joined.items() for span in _by_family(spans)]
+        found = [(span, key) for key, spans in joined.items() for span in by_family(spans)]
         for span, key in sorted(found):
             yield range_text(span), *key
 
@@ -162,7 +160,7 @@ class _Table:
         """Write what rectangles allow, then what they leave open: protocol, ports and whether that is certain."""
         if numbers not in self._texts:
             sure = merged(self.rectangles[n].span for n in numbers if self.rectangles[n].is_sure)
-            maybe = _less(merged(self.rectangles[n].span for n in numbers), sure)
+            maybe = less(merged(self.rectangles[n].span for n in numbers), sure)
             self._texts[numbers] = tuple(
                 (protocol, ports, is_sure)
                 for spans, is_sure in ((sure, True), (maybe, False))
@@ -182,17 +180,3 @@ class _Table:
 def _by_name(entry: tuple[ObjectRef, tuple[int, ...]]) -> tuple[str, str, str, ObjectRef]:
     ref = entry[0]
     return (ref.namespace, ref.name, ref.kind, ref)
-
-
-def _less(spans: tuple[Span, ...], others: tuple[Span, ...]) -> tuple[Span, ...]:
-    return tuple(left for span in spans for left in without(span, others))
-
-
-def _by_family(spans: Iterable[Span]) -> Iterator[Span]:
-    """Join neighbours, but never an IPv4 address with an IPv6 one."""
-    for first, last in merged(spans):
-        if first < _FIRST_IPV6 <= last:
-            yield (first, _FIRST_IPV6 - 1)
-            yield (_FIRST_IPV6, last)
-        else:
-            yield (first, last)

@@ -4,15 +4,13 @@ from collections import defaultdict
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
-from scanner.analysis.network.addresses import without
+from scanner.analysis.network.addresses import by_family, less
 from scanner.analysis.network.connectivity import Connectivity
 from scanner.analysis.network.explanations import why_unknown
 from scanner.analysis.network.matching import ones
 from scanner.analysis.network.ports import Span, merged
 from scanner.analysis.network.rules import Direction
 from scanner.model.refs import ObjectRef
-
-_FIRST_IPV6 = 1 << 32
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,7 +39,7 @@ def peers(found: Connectivity, workload: ObjectRef, direction: Direction) -> Ite
         if reached and ref != workload:
             allowed = merged(s for number in reached for s in by_class[number][0])
             possible = merged(s for number in reached for s in by_class[number][1])
-            unknown = _less(possible, allowed)
+            unknown = less(possible, allowed)
             yield Peer(
                 direction=direction,
                 end=ref,
@@ -58,7 +56,7 @@ _Decided = tuple[tuple[Span, ...], tuple[Span, ...]]
 
 def _decided(spans: tuple[list[Span], list[Span]]) -> _Decided:
     allowed = merged(spans[0])
-    return allowed, _less(merged(spans[1]), allowed)
+    return allowed, less(merged(spans[1]), allowed)
 
 
 def _by_class(found: Connectivity, own: int, direction: Direction) -> Mapping[int, tuple[list[Span], list[Span]]]:
@@ -88,7 +86,7 @@ def _addresses(
             decided = by_class[number]
             reasons = _reasons(found, own, (number,), direction) if decided[1] else ()
             joined[decided, reasons].append(found.space.range(number - first))
-    ranges = [(span, key) for key, spans in joined.items() for span in _by_family(spans)]
+    ranges = [(span, key) for key, spans in joined.items() for span in by_family(spans)]
     for span, ((allowed, unknown), reasons) in sorted(ranges):
         yield Peer(direction=direction, end=span, allowed=allowed, unknown=unknown, reasons=reasons)
 
@@ -98,20 +96,6 @@ def _reasons(
 ) -> tuple[str, ...]:
     pairs = [(a, b) if direction is Direction.EGRESS else (b, a) for a in own for b in others]
     return tuple(sorted({reason for pair in pairs for reason in why_unknown(found, *pair)}))
-
-
-def _less(spans: tuple[Span, ...], others: tuple[Span, ...]) -> tuple[Span, ...]:
-    return tuple(left for span in spans for left in without(span, others))
-
-
-def _by_family(spans: list[Span]) -> Iterator[Span]:
-    """Join neighbours, but never an IPv4 address with an IPv6 one."""
-    for first, last in merged(spans):
-        if first < _FIRST_IPV6 <= last:
-            yield (first, _FIRST_IPV6 - 1)
-            yield (_FIRST_IPV6, last)
-        else:
-            yield (first, last)
 
 
 def _place(ref: ObjectRef) -> tuple[str, str, str, ObjectRef]:

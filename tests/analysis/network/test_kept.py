@@ -1,16 +1,17 @@
 """What is kept of a snapshot gives the answers of the whole, and no more than they need."""
 
+from collections import defaultdict
 from typing import Any
 
 from hypothesis import HealthCheck, given, settings
 
-from scanner.analysis.network.addresses import range_text
+from scanner.analysis.network.addresses import by_family, range_text
 from scanner.analysis.network.connections import rows, workload_text
 from scanner.analysis.network.connectivity import connectivity
 from scanner.analysis.network.exposure import exposures
 from scanner.analysis.network.kept import kept
 from scanner.analysis.network.peers import peers
-from scanner.analysis.network.ports import by_protocol
+from scanner.analysis.network.ports import Span, by_protocol
 from scanner.analysis.network.rules import Direction
 from scanner.cluster.manifests import read_manifests
 from scanner.model.refs import ClusterName, ObjectRef
@@ -118,21 +119,27 @@ def test_what_comes_and_goes_by_itself_is_not_kept() -> None:
 @_thorough
 @given(worlds(with_addresses=True, with_host_pods=True, with_networks=True))
 def test_peers_are_the_rows_that_a_workload_has_a_part_in(world: list[dict[str, Any]]) -> None:
-    """In both directions, with the same ports and reasons."""
+    """In both directions, with the same ports and reasons; neighbouring addresses may be cut elsewhere."""
     found = connectivity(snapshot(*world))
-    together = {
-        (src, dst, protocol, ports, unknown)
-        for workload in found.grouping.workloads
-        for direction in Direction
-        for peer in peers(found, workload, direction)
-        for spans, unknown in ((peer.allowed, ""), (peer.unknown, "; ".join(peer.reasons)))
-        for protocol, ports in by_protocol(spans).items()
-        for src, dst in [_ends(workload, peer.end, direction)]
-    }
-    assert together == {tuple(row) for row in rows(found)}
+    together: dict[tuple[str, ...], list[Span]] = defaultdict(list)
+    for workload in found.grouping.workloads:
+        for direction in Direction:
+            for peer in peers(found, workload, direction):
+                for spans, unknown in ((peer.allowed, ""), (peer.unknown, "; ".join(peer.reasons))):
+                    for protocol, ports in by_protocol(spans).items():
+                        key = (workload_text(workload), str(direction), protocol, ports, unknown)
+                        if isinstance(peer.end, ObjectRef):
+                            together[*key, workload_text(peer.end)] = []
+                        else:
+                            together[key].append(peer.end)
+    assert {
+        _row(key, end)
+        for key, ranges in together.items()
+        for end in (map(range_text, by_family(ranges)) if ranges else [key[-1]])
+    } == {tuple(row) for row in rows(found)}
 
 
-def _ends(workload: ObjectRef, end: Any, direction: Direction) -> tuple[str, str]:
-    own = workload_text(workload)
-    other = workload_text(end) if isinstance(end, ObjectRef) else range_text(end)
-    return (own, other) if direction is Direction.EGRESS else (other, own)
+def _row(key: tuple[str, ...], end: str) -> tuple[str, ...]:
+    own, direction, protocol, ports, unknown = key[:5]
+    ends = (own, end) if direction == Direction.EGRESS else (end, own)
+    return (*ends, protocol, ports, unknown)
