@@ -92,6 +92,7 @@ REAL_INSTALLS = {
     "microservices-demo": {
         "network/egress-to-anywhere fail": 12,
         "network/egress-to-metadata fail": 12,
+        "network/internet-reachable fail": 1,  # frontend, by frontend-external
         "network/load-balancer-open fail": 1,  # frontend-external
         "network/policy-allows-all fail": 1,  # frontend
         "secrets/default-service-account-used fail": 1,  # redis-cart
