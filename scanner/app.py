@@ -174,6 +174,7 @@ def source_of(settings: Settings, metrics: Metrics) -> Source:
         name=settings.cluster,
         namespaces=settings.namespaces,
         read_secrets=settings.read_secrets,
+        read_certificates=settings.read_certificates,
         clock=_now,
         metrics=metrics,
     )

@@ -172,6 +172,13 @@ class Settings(BaseSettings):
             description="Read which Secrets exist, by metadata alone; needs the right to list Secrets. Off: unknown."
         ),
     ] = False
+    read_certificates: Annotated[
+        bool,
+        Field(
+            description="Inspect the certificates of the TLS Secrets that Ingresses and Gateways name; needs `get` on "
+            "these, see `plimsoll secrets tls-rights`. Off: unknown."
+        ),
+    ] = False
     policies: Annotated[Names, Field(description="Globs of policy ids to judge by, such as `rbac/*`; empty: all.")] = ()
     skip_policies: Annotated[Names, Field(description="Globs of policy ids to leave out.")] = ()
     policy_directories: Annotated[Paths, Field(description="Folders with policies of your own, added to ours.")] = ()

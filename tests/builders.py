@@ -7,6 +7,7 @@ from typing import Any
 import msgspec
 
 from scanner.cluster.decode import decode_object
+from scanner.model.certificate import TLS_SECRETS
 from scanner.model.coverage import Read, ReadState
 from scanner.model.finding import Evaluation, Finding, Outcome
 from scanner.model.objects import KubeObject
@@ -30,7 +31,8 @@ def snapshot(
     by_kind: dict[GroupKind, list[KubeObject]] = {}
     for decoded in (decode_object(msgspec.json.encode(o)) for o in objects):
         by_kind.setdefault(decoded.group_kind, []).append(decoded)
-    complete = [Read(resource=r.name, state=ReadState.COMPLETE) for r in RESOURCES]
+    names = [*(r.name for r in RESOURCES), str(TLS_SECRETS)]
+    complete = [Read(resource=name, state=ReadState.COMPLETE) for name in names]
     return Snapshot(
         cluster=ClusterName("test"),
         source=source,

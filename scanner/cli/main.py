@@ -33,6 +33,7 @@ COMMANDS: Mapping[str, Command] = {
     "pss": Command("scanner.cli.pss", "judge workloads by a Pod Security Standard, as the admission plugin would"),
     "readiness": Command("scanner.cli.readiness", "say in six chapters which applications are ready for Kubernetes"),
     "network": Command("scanner.cli.network", "answer what can connect to what, and why"),
+    "secrets": Command("scanner.cli.secrets", "answer about Secrets without reading one"),
     "policies": Command("scanner.cli.policies", "list, explain, export and test policies"),
     "db": Command("scanner.cli.db", "bring the database to this release's schema"),
     "version": Command("scanner.cli.version", "print the version"),

@@ -33,6 +33,12 @@ def register_sources(parser: argparse.ArgumentParser) -> None:
         action="store_true",
         help="also list Secrets, as metadata only; needs `list secrets`, which RBAC cannot tell from reading them",
     )
+    group.add_argument(
+        "--read-certificates",
+        action="store_true",
+        help="also read the TLS Secrets that Ingresses and Gateways name, for their certificates; needs `get` on these "
+        "(see `plimsoll secrets tls-rights`)",
+    )
 
 
 def register_source(parser: argparse.ArgumentParser) -> "argparse._ArgumentGroup":
@@ -46,7 +52,7 @@ def register_source(parser: argparse.ArgumentParser) -> "argparse._ArgumentGroup
     one.add_argument("--snapshot", metavar="FILE", type=Path, help="a file that `plimsoll snapshot` saved")
     group.add_argument("--kubeconfig", metavar="FILE", help="instead of $KUBECONFIG and ~/.kube/config")
     group.add_argument("--cluster-name", metavar="NAME", help="the name under which findings are kept")
-    parser.set_defaults(namespaces=[], read_secrets=False)
+    parser.set_defaults(namespaces=[], read_secrets=False, read_certificates=False)
     return group
 
 
@@ -101,5 +107,6 @@ def _live(
             resources=resources,
             namespaces=tuple(arguments.namespaces),
             read_secrets=arguments.read_secrets,
+            read_certificates=arguments.read_certificates,
             progress=progress,
         )

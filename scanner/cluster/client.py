@@ -97,6 +97,8 @@ class Client:
         self._bucket = TokenBucket(time.monotonic)
         self._budget = RetryBudget()
         self._login_lock = threading.Lock()
+        #: What the API server showed first, as DER; empty before the first answer, and without TLS.
+        self.peer_certificate = b""
         self._login()
 
     def _login(self) -> None:
@@ -172,6 +174,7 @@ class Client:
                 preload_content=False,
             )
             try:
+                self.peer_certificate = self.peer_certificate or _certificate_of(response)
                 content = self._read(response, started)
             except BaseException:
                 response.close()  # what is left of the answer must not be taken for the next one
@@ -193,6 +196,12 @@ class Client:
         if expected.isdecimal() and int(expected) > len(chunks):
             raise RequestError("the answer broke off", is_transient=True)
         return bytes(chunks)
+
+
+def _certificate_of(response: Any) -> bytes:
+    """Return the certificate that the other end of a connection showed, as DER; empty without TLS."""
+    show = getattr(getattr(response.connection, "sock", None), "getpeercert", None)
+    return bytes(show(binary_form=True) or b"") if show else b""
 
 
 def _headers(access: Access, accept: str, *, has_body: bool) -> Any:

@@ -5,12 +5,14 @@ nothing at all could be read is there an error instead.
 """
 
 import datetime as dt
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
+from scanner.analysis.secrets.served import GATEWAY, INGRESS, served
 from scanner.cluster.client import CONCURRENT, JSON, Client, RequestError
-from scanner.cluster.connect import server_version
+from scanner.cluster.connect import presented, server_version
 from scanner.cluster.decode import Interner
 from scanner.cluster.discovery import Catalog, Served, discover
 from scanner.cluster.listing import Lister, Listing
@@ -18,16 +20,22 @@ from scanner.cluster.progress import Board, Progress
 from scanner.cluster.related import owner_kinds, param_kinds
 from scanner.cluster.rights import METADATA_LIST, Namespaces
 from scanner.errors import UnreachableError
+from scanner.model.certificate import TLS_SECRETS
 from scanner.model.coverage import Read, ReadState
 from scanner.model.objects import KubeObject
 from scanner.model.refs import ClusterName, GroupKind
 from scanner.model.resources import BY_KIND, RESOURCES, SECRETS, Resource
+from scanner.model.secret import SecretRef
 from scanner.model.snapshot import Snapshot, SourceKind
 
 NAMESPACE = GroupKind("", "Namespace")
 #: Custom controllers own each other at most this deep; more is a circle that only broken objects make.
 MAX_OWNER_DEPTH = 5
+_NAME = re.compile(r"[a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?")
 NOT_OPTED_IN = "not asked for: the scanner reads Secrets only where that is opted in to"
+NO_CERTIFICATES = "not asked for: the scanner reads certificates of TLS Secrets only where that is opted in to"
+#: Certificates that are read one by one: two minutes at our own rate limit.
+MAX_CERTIFICATES = 5_000
 
 
 def collect(  # noqa: PLR0913 - what a scan is made of
@@ -38,6 +46,7 @@ def collect(  # noqa: PLR0913 - what a scan is made of
     resources: Sequence[Resource] = RESOURCES,
     namespaces: Iterable[str] = (),
     read_secrets: bool = False,
+    read_certificates: bool = False,
     progress: Progress | None = None,
 ) -> Snapshot:
     """Read a cluster.
@@ -45,6 +54,8 @@ def collect(  # noqa: PLR0913 - what a scan is made of
     `namespaces` are tried where a kind may not be listed in the whole cluster; without them, those that the API server
     says we have rights in. Besides `resources`, the custom controllers that own pods are read, and the parameters of
     ValidatingAdmissionPolicies. With `read_secrets`, Secrets are read by their metadata alone.
+    With `read_certificates`, those that Ingresses and Gateways name are read one by one, and what is kept of them is
+    what the certificate says.
 
     `progress` is told the resource, its objects so far and the done fraction of the whole; what it raises ends the
     scan, and the client with it. Raises `UnreachableError` where nothing could be read at all.
@@ -69,13 +80,17 @@ def collect(  # noqa: PLR0913 - what a scan is made of
         board.expect(len(more))
         found += _read_all(reader, more)
         objects = _by_kind(found)
+    certificates = _certificates(reader, objects) if read_certificates else _Certificates((), (_NO_CERTIFICATES_READ,))
+    if certificates.objects:
+        objects = {**objects, SECRETS.group_kind: _with(objects.get(SECRETS.group_kind, ()), certificates.objects)}
     return Snapshot(
         cluster=cluster,
         source=SourceKind.LIVE,
         taken_at=now,
         objects=objects,
-        coverage=tuple(sorted(read for kind in found for read in kind.reads)),
+        coverage=tuple(sorted((*(read for kind in found for read in kind.reads), *certificates.reads))),
         server_version=server_version(client),
+        presented=presented(client),
     )
 
 
@@ -86,6 +101,17 @@ class _Found:
     resource: Resource
     objects: tuple[KubeObject, ...]
     reads: tuple[Read, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class _Certificates:
+    """The Secrets that were read by name for their certificates, and how that ended."""
+
+    objects: tuple[KubeObject, ...]
+    reads: tuple[Read, ...]
+
+
+_NO_CERTIFICATES_READ = Read(str(TLS_SECRETS), ReadState.SKIPPED, reason=NO_CERTIFICATES)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -129,6 +155,10 @@ class _Reader:
             return self.lister.read_one(f"{served.path}/{served.plural}/{namespace}", resource)
         return self._list(resource, f"{served.path}/namespaces/{namespace}/{served.plural}")
 
+    def certificate(self, secret: SecretRef) -> Listing:
+        """Read one Secret for its certificate; one that does not exist is a complete read without objects."""
+        return self.lister.read_one(f"/api/v1/namespaces/{secret.namespace}/secrets/{secret.name}", SECRETS)
+
     def _list(self, resource: Resource, path: str) -> Listing:
         accept = METADATA_LIST if resource == SECRETS else JSON
         listing = self.lister.read(path, resource, self.board.watcher(resource.name), accept=accept)
@@ -149,6 +179,41 @@ def _read_all(reader: _Reader, resources: Iterable[Resource]) -> list[_Found]:
             reader.client.stop()
             pool.shutdown(wait=False, cancel_futures=True)
             raise
+
+
+def _certificates(reader: _Reader, objects: Mapping[GroupKind, tuple[KubeObject, ...]]) -> _Certificates:
+    """Read the Secrets that Ingresses and Gateways serve, by their names."""
+    named = sorted({place.secret for place in served(objects.get(INGRESS, ()), objects.get(GATEWAY, ()))})
+    wanted = [secret for secret in named if _is_name(secret.namespace) and _is_name(secret.name)]
+    with ThreadPoolExecutor(CONCURRENT, thread_name_prefix="certificates") as pool:
+        listings = list(pool.map(reader.certificate, wanted[:MAX_CERTIFICATES]))
+    refused: dict[str, list[tuple[str, Listing]]] = {}
+    for secret, listing in zip(wanted, listings, strict=False):
+        if listing.state is not ReadState.COMPLETE:
+            refused.setdefault(secret.namespace, []).append((secret.name, listing))
+    for secret in wanted[MAX_CERTIFICATES:]:
+        many = Listing((), ReadState.FAILED, f"more than {MAX_CERTIFICATES} TLS Secrets are named")
+        refused.setdefault(secret.namespace, []).append((secret.name, many))
+    read = tuple(o for listing in listings for o in listing.objects)
+    whole = Read(str(TLS_SECRETS), ReadState.COMPLETE, count=len(read))
+    return _Certificates(read, (whole, *(_refused(namespace, failed) for namespace, failed in refused.items())))
+
+
+def _refused(namespace: str, failed: Sequence[tuple[str, Listing]]) -> Read:
+    """Say of a namespace which TLS Secrets could not be read, by the first of them."""
+    name, listing = failed[0]
+    others = f" (and {len(failed) - 1} more)" if len(failed) > 1 else ""
+    return Read(str(TLS_SECRETS), listing.state, namespace, f"{name}{others}: {listing.reason}")
+
+
+def _is_name(name: str) -> bool:
+    """Tell whether the API server would take it for a name: only such is put into a path."""
+    return bool(_NAME.fullmatch(name))
+
+
+def _with(listed: Iterable[KubeObject], read: Iterable[KubeObject]) -> tuple[KubeObject, ...]:
+    """Put Secrets that were read by name in the place of what is known of them from a list."""
+    return tuple(sorted({_place(o): o for o in (*listed, *read)}.values(), key=_place))
 
 
 def _catalog(client: Client, resources: Iterable[Resource]) -> Catalog:

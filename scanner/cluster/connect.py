@@ -1,10 +1,14 @@
 """The first words with an API server: does it answer, whom does it take us for, what is it called."""
 
+from pathlib import Path
+
 import msgspec
 
+from scanner.analysis.secrets.pem import bundle_of, bundle_of_der
 from scanner.cluster.access import load_access
 from scanner.cluster.client import UNAUTHORIZED, Client, RequestError
 from scanner.errors import ForbiddenError, UnreachableError
+from scanner.model.certificate import Bundle, Presented
 from scanner.model.objects import ObjectMeta
 from scanner.model.refs import ClusterName
 
@@ -88,3 +92,27 @@ def server_version(client: Client) -> str:
         return msgspec.json.decode(client.get("/version"), type=_Version).git_version
     except (RequestError, msgspec.DecodeError):
         return ""
+
+
+def presented(client: Client) -> tuple[Presented, ...]:
+    """Return the certificates that a connection rests on: the API server's, its authorities, and the client's own.
+
+    Facts alone; without TLS, and without a client certificate, there are none of these.
+    """
+    configuration = client.access.configuration
+    shown = (
+        ("api-server", bundle_of_der(client.peer_certificate) if client.peer_certificate else None),
+        ("authority", _of_file(configuration.ssl_ca_cert)),
+        ("client", _of_file(configuration.cert_file)),
+    )
+    return tuple(Presented(role=role, bundle=bundle) for role, bundle in shown if bundle)
+
+
+def _of_file(path: str | None) -> Bundle | None:
+    """Return the facts of a file that the kubeconfig or the pod's own account names."""
+    if not path:
+        return None
+    try:
+        return bundle_of(Path(path).read_bytes())
+    except OSError as error:
+        return Bundle(problem=f"cannot be read: {error.strerror}")

@@ -83,7 +83,7 @@ def decode_object(
         name = f"{meta.namespace}/{meta.name}" if meta.namespace else meta.name
         interner = interner or Interner()
         managers = b"" if is_secret else managers_of(metadata, meta, interner)
-        body, status = _contents(group_kind, meta, fields, interner)
+        body, status = _contents(group_kind, meta, fields, metadata, interner)
         return KubeObject(api_version, kind, meta, body, status, origin, managers)
     except MALFORMED as error:
         what = " ".join(part for part in (kind, name) if part) or "object"
@@ -144,13 +144,15 @@ def kept_metadata(meta: ObjectMeta, *, is_secret: bool = False) -> ObjectMeta:
     return trim.trim_metadata(meta, is_secret=is_secret)
 
 
-def _contents(kind: GroupKind, meta: ObjectMeta, fields: trim.Fields, interner: Interner) -> tuple[bytes, bytes]:
+def _contents(
+    kind: GroupKind, meta: ObjectMeta, fields: trim.Fields, metadata: bytes, interner: Interner
+) -> tuple[bytes, bytes]:
     """Return what is kept of the body and of the status."""
     status = bytes(fields.get("status", b"null"))
     for field in _NOT_BODY:
         fields.pop(field, None)
     if kind == SECRETS.group_kind:
-        return trim.trim_secret(fields), b""
+        return trim.trim_secret(fields, metadata), b""
     kept = b""
     try:
         if kind == POD:

@@ -22,6 +22,7 @@ from scanner.cluster.reading import Outcome, Reader, Refusal, escaped
 from scanner.cluster.reading_pool import read_in_workers
 from scanner.cluster.reading_worker import Batch, read_batch
 from scanner.errors import InputError
+from scanner.model.certificate import TLS_SECRETS
 from scanner.model.coverage import Read, ReadState
 from scanner.model.objects import KubeObject
 from scanner.model.refs import ClusterName, GroupKind
@@ -243,7 +244,8 @@ def _settled(found: KubeObject, bodies: dict[bytes, bytes]) -> KubeObject:
 def _kinds_read(objects: Mapping[GroupKind, Sequence[KubeObject]], refusals: Sequence[Refusal]) -> Iterator[Read]:
     """Say of every kind whether it was read whole: not if a document was refused that was of it, or of any."""
     kinds = {r.group_kind: r.name for r in RESOURCES}
-    names = kinds | {kind: str(kind) for kind in objects if kind not in kinds}
+    # What Secrets say of certificates is read with them.
+    names = kinds | {kind: str(kind) for kind in (*objects, TLS_SECRETS) if kind not in kinds}
     for kind, name in names.items():
         concerned = [r for r in refusals if r.kind in {None, kind}]
         yield Read(

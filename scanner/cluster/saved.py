@@ -22,6 +22,7 @@ from scanner.cluster.decode import Interner
 from scanner.cluster.documents import MAX_DOCUMENT_BYTES
 from scanner.cluster.reading import escaped
 from scanner.errors import InputError
+from scanner.model.certificate import Presented
 from scanner.model.coverage import Read
 from scanner.model.objects import FieldManager, KubeObject, ObjectMeta
 from scanner.model.refs import ClusterName, GroupKind
@@ -47,9 +48,10 @@ class _Header(msgspec.Struct, rename="camel"):
 
 
 class _Line(msgspec.Struct, rename="camel", omit_defaults=True):
-    """One line behind the header: exactly one of a read, an object, and the end."""
+    """One line behind the header: exactly one of a read, a certificate, an object, and the end."""
 
     read: Read | None = None
+    presented: Presented | None = None
     meta: ObjectMeta | None = None
     api_version: str = ""
     kind: str = ""
@@ -134,6 +136,8 @@ def _lines(snapshot: Snapshot) -> Iterator[bytes]:
     )
     for read in snapshot.coverage:
         yield msgspec.json.encode(_Line(read=read))
+    for presented in snapshot.presented:
+        yield msgspec.json.encode(_Line(presented=presented))
     count = 0
     for objects in snapshot.objects.values():
         for found in objects:
@@ -170,6 +174,7 @@ def _from_line(raw: msgspec.Raw) -> bytes:
 def _read(packed: gzip.GzipFile, name: str) -> Snapshot:
     header = _header(packed, name)
     coverage: list[Read] = []
+    presented: list[Presented] = []
     objects: dict[GroupKind, list[KubeObject]] = defaultdict(list)
     interner = Interner()
     count = 0
@@ -184,6 +189,8 @@ def _read(packed: gzip.GzipFile, name: str) -> Snapshot:
                 break
             if line.read is not None:
                 coverage.append(line.read)
+            elif line.presented is not None:
+                presented.append(line.presented)
             elif line.meta is not None:
                 found = _object(line, line.meta, interner)
                 objects[found.group_kind].append(found)
@@ -199,6 +206,7 @@ def _read(packed: gzip.GzipFile, name: str) -> Snapshot:
         objects={kind: tuple(found) for kind, found in objects.items()},
         coverage=tuple(coverage),
         server_version=header.server_version,
+        presented=tuple(presented),
     )
 
 

@@ -9,6 +9,8 @@ from typing import Any
 
 import msgspec
 
+from scanner.analysis.secrets.pem import bundle_of, decoded
+from scanner.model.certificate import TLS_AUTHORITY, TLS_CERTIFICATE, TLS_KEY, Bundle
 from scanner.model.objects import LAST_APPLIED, FieldManager, ObjectMeta
 from scanner.model.secret import SecretBody
 from scanner.model.workload import PodStatus
@@ -63,18 +65,72 @@ def trim_metadata(meta: ObjectMeta, *, is_secret: bool) -> ObjectMeta:
 class _SecretWire(msgspec.Struct, rename="camel"):
     type: str | None = None
     immutable: bool | None = None
-    # Raw: the values are skipped over, never decoded.
+    # Raw: the values are skipped over; only those of a certificate are decoded, and dropped again.
     data: Fields | None = None
     string_data: Fields | None = None
 
 
-def trim_secret(fields: Fields) -> bytes:
-    """Keep a Secret's type and the names of its keys; its values stay behind with the response."""
+def trim_secret(fields: Fields, metadata: bytes) -> bytes:
+    """Keep a Secret's type, the names of its keys and facts of its certificate; values stay behind with the response.
+
+    Its private key is compared with the certificate, and nothing of it is kept.
+    """
     wire = msgspec.json.decode(msgspec.json.encode(fields), type=_SecretWire)
     keys = sorted((wire.data or {}).keys() | (wire.string_data or {}).keys())
     return msgspec.json.encode(
-        SecretBody(type=wire.type or "Opaque", keys=tuple(keys), immutable=bool(wire.immutable)),
+        SecretBody(
+            type=wire.type or "Opaque",
+            keys=tuple(keys),
+            immutable=bool(wire.immutable),
+            leaks_data=leaks_data(metadata),
+            tls=_certificate(wire) if TLS_CERTIFICATE in keys else None,
+        ),
     )
+
+
+def _certificate(wire: _SecretWire) -> Bundle:
+    """Return the facts of a Secret's certificate, and whether its key belongs to it."""
+    values = {key: _value(wire, key) for key in (TLS_CERTIFICATE, TLS_KEY, TLS_AUTHORITY)}
+    pem = values[TLS_CERTIFICATE]
+    if pem is None:
+        return Bundle(problem="not base64")
+    return bundle_of(pem, key=values[TLS_KEY] or None, authorities=values[TLS_AUTHORITY] or b"", verify=True)
+
+
+def _value(wire: _SecretWire, key: str) -> bytes | None:
+    """Return a value of a Secret, which is for this process's memory alone; empty if missing, None if not base64."""
+    if wire.string_data and key in wire.string_data:
+        return (msgspec.json.decode(wire.string_data[key], type=str | None) or "").encode()
+    if not wire.data or key not in wire.data:
+        return b""
+    return decoded(msgspec.json.decode(wire.data[key], type=str | None) or "")
+
+
+class _Annotated(msgspec.Struct):
+    annotations: Fields | None = None
+
+
+class _Applied(msgspec.Struct, rename="camel"):
+    data: Fields | None = None
+    string_data: Fields | None = None
+
+
+def leaks_data(metadata: bytes) -> bool:
+    """Tell whether the last-applied annotation of a Secret, which is dropped, holds values of its data.
+
+    One that cannot be read as an object does if it so much as names data.
+    """
+    if LAST_APPLIED.encode() not in metadata:
+        return False
+    raw = (msgspec.json.decode(metadata, type=_Annotated).annotations or {}).get(LAST_APPLIED)
+    text = msgspec.json.decode(raw, type=str | None) if raw is not None else None
+    if not text:
+        return False
+    try:
+        applied = msgspec.json.decode(text, type=_Applied)
+    except (msgspec.DecodeError, RecursionError):
+        return "data" in text or "Data" in text
+    return bool(applied.data or applied.string_data)
 
 
 class _ManagedEntry(msgspec.Struct):
@@ -116,7 +172,7 @@ def trim_secret_metadata(metadata: bytes) -> bytes:
     entries = msgspec.json.decode(metadata, type=_ManagedMeta).managed_fields or ()
     owned = [_fields.decode(e.fields["f:data"]) or {} for e in entries if e.fields and "f:data" in e.fields]
     keys = {name.removeprefix("f:") for fields in owned for name in fields if name.startswith("f:")}
-    return msgspec.json.encode(SecretBody(type="", keys=tuple(sorted(keys))))
+    return msgspec.json.encode(SecretBody(type="", keys=tuple(sorted(keys)), leaks_data=leaks_data(metadata)))
 
 
 class PodIP(msgspec.Struct):

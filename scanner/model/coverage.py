@@ -4,6 +4,9 @@ import enum
 
 import msgspec
 
+#: Reads of single objects by their names; every other read is a list.
+READ_BY_NAME = frozenset({"TLS Secrets"})
+
 
 class ReadState(enum.StrEnum):
     """How reading one kind ended."""
@@ -41,4 +44,5 @@ class Read(msgspec.Struct, frozen=True, order=True, rename="camel", omit_default
     @property
     def missing(self) -> str:
         """How a finding that lacks this read names it: `list secrets`, `list pods in shop`."""
-        return f"list {self.resource} in {self.namespace}" if self.namespace else f"list {self.resource}"
+        what = f"{'get' if self.resource in READ_BY_NAME else 'list'} {self.resource}"
+        return f"{what} in {self.namespace}" if self.namespace else what

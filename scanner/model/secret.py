@@ -5,15 +5,20 @@ from dataclasses import dataclass
 
 import msgspec
 
+from scanner.model.certificate import Bundle
 from scanner.model.refs import ObjectRef
 
 
 class SecretBody(msgspec.Struct, frozen=True, rename="camel", omit_defaults=True):
-    """What is kept of a Secret: its type and the names of its keys."""
+    """What is kept of a Secret: its type, the names of its keys, and facts of its certificate; no value."""
 
     type: str = "Opaque"
     keys: tuple[str, ...] = ()
     immutable: bool = False
+    #: Its last-applied annotation holds values of its data: whoever sees its metadata reads them.
+    leaks_data: bool = False
+    #: Of its `tls.crt`, where that was read.
+    tls: Bundle | None = None
 
 
 class SecretUseKind(enum.StrEnum):

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, TypeVar
 
+from scanner.model.certificate import Presented
 from scanner.model.coverage import Read, ReadState
 from scanner.model.objects import KubeObject
 from scanner.model.ownership import workloads_of
@@ -40,6 +41,8 @@ class Snapshot:
     coverage: tuple[Read, ...]
     #: The API server's gitVersion, `v1.37.2`; empty for manifests.
     server_version: str = ""
+    #: Certificates that the connection to the API server rests on; none for manifests.
+    presented: tuple[Presented, ...] = ()
 
     def of(self, group: str, kind: str) -> tuple[KubeObject, ...]:
         """Return every object of a kind, sorted by namespace and name."""

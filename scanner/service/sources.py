@@ -59,6 +59,7 @@ class LiveSource:
     name: str
     namespaces: tuple[str, ...]
     read_secrets: bool
+    read_certificates: bool
     clock: Clock
     metrics: Metrics
     kind: SourceKind = SourceKind.LIVE
@@ -89,6 +90,7 @@ class LiveSource:
                 now=self.clock(),
                 namespaces=self.namespaces,
                 read_secrets=self.read_secrets,
+                read_certificates=self.read_certificates,
                 progress=lambda _what, _count, share: progress(int(share * _STEPS), _STEPS),
             )
 

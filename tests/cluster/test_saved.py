@@ -2,6 +2,7 @@
 
 import gzip
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import msgspec
@@ -9,11 +10,14 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from scanner.analysis.secrets.pem import bundle_of
 from scanner.cluster.saved import load_snapshot, save_snapshot
 from scanner.errors import InputError
+from scanner.model.certificate import Presented
 from scanner.model.coverage import Read, ReadState
 from scanner.model.snapshot import Snapshot, SourceKind
 from tests.builders import role, rule, snapshot
+from tests.certificates import certificate
 
 CANARY = "hunter2-canary"
 
@@ -54,6 +58,13 @@ def example() -> Snapshot:
         "spec": {"nodeName": "n"},
     }
     return snapshot(secret, pod, role("reader", rule("get", "pods")), source=SourceKind.LIVE)
+
+
+def test_what_the_connection_rests_on_is_saved(tmp_path: Path) -> None:
+    """Facts of certificates, and none."""
+    shown = Presented(role="api-server", bundle=bundle_of(certificate("kube", "kube", "10.0.0.1").pem))
+    found = replace(example(), presented=(shown,))
+    assert load_snapshot(saved(found, tmp_path)) == found
 
 
 def saved(found: Snapshot, folder: Path) -> Path:

@@ -1,14 +1,17 @@
 """What is kept of an object: no value of a Secret, and of pods what they share."""
 
+import base64
 from typing import Any
 
 import msgspec
 import pytest
 
-from scanner.cluster.decode import decode_object
+from scanner.cluster.decode import decode_object, decode_secret_metadata
+from scanner.model.certificate import Trust
 from scanner.model.objects import KubeObject
 from scanner.model.secret import SecretBody
 from scanner.model.workload import Pod, PodStatus
+from tests.certificates import certificate
 
 
 def pod(name: str, owner: str = "", status: Any = None, **spec: Any) -> KubeObject:
@@ -105,6 +108,63 @@ def test_of_a_secret_the_names_of_its_keys_are_kept() -> None:
     """With its type, and whether it may change."""
     got = secret(type="kubernetes.io/tls", data={"tls.key": "aHVudGVyMg=="}, stringData={"extra": "x"}, immutable=True)
     assert got.decode(SecretBody) == SecretBody("kubernetes.io/tls", ("extra", "tls.key"), immutable=True)
+
+
+def applied(said: Any) -> SecretBody:
+    """Decode the metadata of a Secret with a last-applied annotation."""
+    text = said if isinstance(said, str) else msgspec.json.encode(said).decode()
+    annotations = {"kubectl.kubernetes.io/last-applied-configuration": text}
+    metadata = {"name": "db", "namespace": "shop", "annotations": annotations}
+    found = decode_secret_metadata(msgspec.json.encode({"metadata": metadata}))
+    assert b"hunter2" not in msgspec.json.encode(found)
+    assert not found.meta.annotations
+    return found.decode(SecretBody)
+
+
+@pytest.mark.parametrize(
+    "said",
+    [{"data": {"password": "hunter2"}}, {"stringData": {"password": "hunter2"}}, '{"data": {"password": "hunter2"'],
+)
+def test_a_last_applied_annotation_that_holds_data_is_kept_as_a_fact(said: Any) -> None:
+    """Whether it can be read or not; its text is dropped."""
+    assert applied(said).leaks_data
+
+
+@pytest.mark.parametrize("said", [{"data": {}}, {"metadata": {"name": "hunter2"}}, "hunter2", "[]", ""])
+def test_a_last_applied_annotation_without_data_leaks_none(said: Any) -> None:
+    """Such as that of a Secret that was applied empty, and filled by a controller."""
+    assert not applied(said).leaks_data
+
+
+def test_of_a_certificate_facts_are_kept() -> None:
+    """Neither the key nor the certificate's own text."""
+    made = certificate("shop.example.com", "shop.example.com")
+    data = {"tls.crt": base64.b64encode(made.pem).decode(), "tls.key": base64.b64encode(made.key_pem).decode()}
+    got = secret(type="kubernetes.io/tls", data=data)
+    tls = got.decode(SecretBody).tls
+    assert tls is not None
+    assert (tls.certificates[0].hosts, tls.key_belongs, tls.trust) == (("shop.example.com",), True, Trust.SELF_SIGNED)
+    kept = msgspec.json.encode(got).decode()
+    assert not any(line in kept for text in data.values() for line in (text[:40], text[-60:-20]))
+
+
+def test_a_certificate_by_string_data_is_read_too() -> None:
+    """As people write manifests."""
+    made = certificate("shop.example.com")
+    tls = (
+        secret(stringData={"tls.crt": made.pem.decode(), "tls.key": certificate().key_pem.decode()})
+        .decode(SecretBody)
+        .tls
+    )
+    assert tls is not None
+    assert tls.key_belongs is False
+
+
+def test_a_certificate_that_is_no_base64_is_a_problem() -> None:
+    """Of the Secret, not of the scan."""
+    tls = secret(data={"tls.crt": "hunter2?"}).decode(SecretBody).tls
+    assert tls is not None
+    assert tls.problem == "not base64"
 
 
 def test_no_value_of_a_secret_is_kept() -> None:

@@ -8,6 +8,7 @@ import pytest
 import yaml
 
 from scanner.model.resources import RESOURCES, SECRETS
+from scanner.settings import Settings
 from tests.cli.running import REPOSITORY, plimsoll
 from tests.kube import Kube, kube
 from tests.services import ControlPlane
@@ -54,6 +55,17 @@ def test_the_cluster_role_lists_and_does_nothing_else() -> None:
     (role,) = [o for o in _objects() if o["kind"] == "ClusterRole"]
     assert {verb for rule in role["rules"] for verb in rule["verbs"]} == {"list"}
     assert not {"*", "secrets"} & {name for rule in role["rules"] for name in (*rule["resources"], *rule["apiGroups"])}
+
+
+@pytest.mark.parametrize("mode", ["secret-metadata", "certificates"])
+def test_a_mode_is_a_component_that_sets_its_variable(mode: str) -> None:
+    """And brings its rights; without it, the service holds none on Secrets."""
+    component = yaml.safe_load((DEPLOY / mode / "kustomization.yaml").read_text())
+    (patch,) = component["patches"]
+    (operation,) = yaml.safe_load(patch["patch"])
+    setting = operation["value"]["name"].removeprefix("PLIMSOLL_").lower()
+    assert (component["kind"], component["resources"]) == ("Component", ["rights.yaml"])
+    assert Settings.model_fields[setting].default is False
 
 
 def test_it_passes_its_own_scan() -> None:
