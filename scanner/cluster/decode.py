@@ -18,6 +18,8 @@ from scanner.model.resources import BY_KIND, SECRETS
 
 POD = GroupKind("", "Pod")
 NODE = GroupKind("", "Node")
+#: Kinds of which the status tells what their Secrets would.
+CERT_MANAGER = frozenset(r.group_kind for r in BY_KIND.values() if r.group == "cert-manager.io")
 #: Fields of every object that are not part of its body.
 _NOT_BODY = ("apiVersion", "kind", "metadata", "status")
 #: What decoding raises where something is not what it should be.
@@ -164,6 +166,8 @@ def _contents(
         elif kind == NODE:
             field = "status"
             kept = trim.trim_node_status(status)
+        elif kind in CERT_MANAGER:
+            kept = trim.trim_issued_status(status)
     except msgspec.ValidationError as error:
         raise ValueError(_at(field, error)) from error
     return interner.checked(kind, trim.body_of(fields)), kept

@@ -284,6 +284,30 @@ def trim_node_status(status: bytes) -> bytes:
     return msgspec.json.encode(msgspec.json.decode(status, type=_NodeStatus | None) or _NodeStatus())
 
 
+class _IssuedCondition(msgspec.Struct, omit_defaults=True):
+    type: str = ""
+    status: str = ""
+    reason: str = ""
+
+
+class _IssuedStatus(msgspec.Struct, rename="camel", omit_defaults=True):
+    not_after: str | None = None
+    renewal_time: str | None = None
+    conditions: tuple[_IssuedCondition, ...] | None = None
+
+
+def trim_issued_status(status: bytes) -> bytes:
+    """Keep of cert-manager's status when a certificate ends, when it is renewed, and whether all is well.
+
+    A custom resource may say anything there: what is not of that shape is not kept.
+    """
+    try:
+        kept = msgspec.json.decode(status, type=_IssuedStatus | None)
+    except msgspec.ValidationError:
+        return b""
+    return msgspec.json.encode(kept) if kept else b""
+
+
 def body_of(fields: Mapping[str, msgspec.Raw]) -> bytes:
     """Write the kept top-level fields as one JSON object, in one order, so that equal bodies are equal bytes."""
     return msgspec.json.encode({k: fields[k] for k in sorted(fields)})

@@ -171,6 +171,14 @@ RESOURCES: tuple[Resource, ...] = (
         "which pods the API server calls, for proposed NetworkPolicies",
         namespaced=False,
     ),
+    *(
+        _grouped("cert-manager.io", plural, kind, reason, namespaced=namespaced, keeps_status=True)
+        for plural, kind, namespaced, reason in (
+            ("certificates", "Certificate", True, "which certificates run out, without reading Secrets"),
+            ("issuers", "Issuer", True, "who cannot issue certificates"),
+            ("clusterissuers", "ClusterIssuer", False, "who cannot issue certificates"),
+        )
+    ),
     _grouped("policy", "poddisruptionbudgets", "PodDisruptionBudget", "availability during drains"),
     _grouped("autoscaling", "horizontalpodautoscalers", "HorizontalPodAutoscaler", "scaling", versions=("v2", "v1")),
     _grouped(

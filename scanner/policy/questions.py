@@ -43,7 +43,7 @@ from scanner.analysis.readiness import (
     scale,
     serving,
 )
-from scanner.analysis.secrets import literals, references, tokens
+from scanner.analysis.secrets import certificates, issued, literals, references, tokens
 from scanner.model.answer import Answer
 from scanner.model.refs import GroupKind
 from scanner.model.workload import TEMPLATE_PATHS
@@ -167,10 +167,23 @@ QUESTIONS: Mapping[str, Question] = {
     "readiness.written_down_hosts": Question(
         ask=hosts.written_down_hosts, reads=(hosts.SERVICE, hosts.INGRESS, *_WORKLOADS)
     ),
+    "secrets.certificates_expiring": Question(ask=certificates.certificates_expiring, reads=certificates.READS),
+    "secrets.certificates_for_other_hosts": Question(
+        ask=certificates.certificates_for_other_hosts, reads=certificates.READS
+    ),
+    "secrets.certificates_self_signed": Question(ask=certificates.certificates_self_signed, reads=certificates.READS),
+    "secrets.certificates_unusable": Question(ask=certificates.certificates_unusable, reads=certificates.READS),
+    "secrets.certificates_weak": Question(ask=certificates.certificates_weak, reads=certificates.READS),
+    "secrets.chains_broken": Question(ask=certificates.chains_broken, reads=certificates.READS),
+    "secrets.data_in_last_applied": Question(ask=references.data_in_last_applied, reads=(references.SECRET,)),
     "secrets.default_accounts": Question(ask=tokens.default_accounts, reads=tokens.READS),
+    "secrets.issued_expiring": Question(ask=issued.issued_expiring, reads=(issued.CERTIFICATE,)),
+    "secrets.issued_not_ready": Question(ask=issued.issued_not_ready, reads=issued.READS),
     "secrets.legacy_tokens": Question(ask=references.legacy_tokens, reads=(references.SECRET,)),
     "secrets.literal_commands": Question(ask=literals.literal_commands, reads=literals.READS),
     "secrets.literal_environment": Question(ask=literals.literal_environment, reads=literals.READS),
     "secrets.missing_references": Question(ask=references.missing_references, reads=references.READS),
+    "secrets.relied_on_expiring": Question(ask=certificates.relied_on_expiring, reads=certificates.RELIED_ON_READS),
+    "secrets.relied_on_weak": Question(ask=certificates.relied_on_weak, reads=certificates.RELIED_ON_READS),
     "secrets.useless_tokens": Question(ask=tokens.useless_tokens, reads=tokens.READS),
 }

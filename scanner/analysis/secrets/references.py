@@ -13,7 +13,7 @@ from scanner.analysis.secrets.tokens import weight_of_account
 from scanner.analysis.secrets.usage import uses_of_ingress, uses_of_service_account, uses_of_workload
 from scanner.model.answer import Answer
 from scanner.model.finding import Fact, Outcome
-from scanner.model.objects import KubeObject
+from scanner.model.objects import LAST_APPLIED, KubeObject
 from scanner.model.refs import GroupKind, ObjectRef
 from scanner.model.secret import SecretBody, SecretRef, SecretUse, SecretUseKind
 from scanner.model.snapshot import Snapshot, SourceKind
@@ -170,3 +170,18 @@ def legacy_tokens(snapshot: Snapshot, *, now: dt.datetime) -> Iterator[Answer]:
             )
         else:
             yield Answer(resource=o.ref, outcome=Outcome.PASS, message="It is no service account's token")
+
+
+def data_in_last_applied(snapshot: Snapshot, *, now: dt.datetime) -> Iterator[Answer]:
+    """Answer for each Secret that was read whether its last-applied annotation holds values of its data."""
+    del now  # nothing here depends on the time
+    for secret in snapshot.of(*SECRET):
+        if secret.decode(SecretBody).leaks_data:
+            yield Answer(
+                resource=secret.ref,
+                outcome=Outcome.FAIL,
+                message="Its last-applied annotation holds values of its data",
+                evidence=(Fact(path=f"metadata.annotations[{LAST_APPLIED}]"),),
+            )
+        else:
+            yield Answer(resource=secret.ref, outcome=Outcome.PASS, message="No annotation of kubectl holds its data")
