@@ -18,10 +18,13 @@ from scanner.cluster.decode import decode_object
 from scanner.export.cluster_role import cluster_role
 from scanner.export.tls_rights import tls_rights
 from scanner.model.coverage import ReadState
+from scanner.model.finding import Outcome
 from scanner.model.refs import ClusterName
 from scanner.model.resources import RESOURCES
 from scanner.model.secret import SecretBody
 from scanner.model.snapshot import Snapshot
+from scanner.policy.evaluate import evaluate
+from scanner.policy.load import builtin_policies_root, load_policies
 from tests.builders import NOW
 from tests.certificates import certificate
 from tests.cluster.live import Api, rights, thing, unique
@@ -190,6 +193,63 @@ def test_the_api_servers_own_certificate_is_seen(api: Api) -> None:
     assert found.keys() == {"api-server", "authority"}
     assert "127.0.0.1" in found["api-server"].certificates[0].hosts
     assert found["authority"].certificates[0].not_after > NOW
+
+
+JUDGED = (
+    "secrets/certificate-unusable",
+    "secrets/certificate-weak",
+    "secrets/data-in-last-applied",
+    "secrets/legacy-service-account-token",
+    "secrets/missing-secret-reference",
+)
+POLICIES = load_policies(builtin_policies_root(), only=JUDGED)
+
+
+def outcomes(found: Snapshot, namespace: str) -> dict[str, set[Outcome]]:
+    """Return how policies on Secrets judge a namespace, and whether one is unknown for the whole cluster."""
+    evaluation = evaluate(found, POLICIES, now=NOW, all_outcomes=True)
+    concerned = [f for f in evaluation.findings if namespace in (f.resource.namespace, f.resource.name)]
+    whole = [f for f in evaluation.findings if f.resource.kind == "Cluster" and f.missing]
+    return {name: {f.outcome for f in (*concerned, *whole) if f.policy == name} for name in JUDGED}
+
+
+PASS, FAIL, UNKNOWN = Outcome.PASS, Outcome.FAIL, Outcome.UNKNOWN
+
+
+def test_by_default_nothing_about_secrets_passes(api: Api, shop: str, robot: str) -> None:
+    """All that needs more is unknown."""
+    assert set().union(*outcomes(scan(api.client(robot)), shop).values()) == {UNKNOWN}
+
+
+def test_metadata_decides_what_names_and_keys_tell(api: Api, shop: str, robot: str) -> None:
+    """References, old tokens and annotations; of certificates nothing."""
+    role, _ = yaml.safe_load_all(METADATA_RIGHTS.read_text())
+    applied = {"kubectl.kubernetes.io/last-applied-configuration": '{"data": {"password": "aHVudGVyMg=="}}'}
+    leaking = thing("v1", "Secret", "applied", shop)
+    leaking["metadata"]["annotations"] = applied
+    with api.having(leaking, *rights(unique("metadata"), role["rules"], "robot", shop)):
+        wait_for(api.client(robot), "/api/v1/secrets")
+        found = scan(api.client(robot), read_secrets=True)
+    assert outcomes(found, shop) == {
+        "secrets/certificate-unusable": {UNKNOWN},
+        "secrets/certificate-weak": {UNKNOWN},
+        "secrets/data-in-last-applied": {PASS, FAIL},
+        "secrets/legacy-service-account-token": {PASS},
+        "secrets/missing-secret-reference": {FAIL},
+    }
+
+
+def test_certificates_decide_what_they_tell(api: Api, shop: str, robot: str) -> None:
+    """Which is served and missing too; of other Secrets nothing passes."""
+    with api.having(*certificate_rights(api, shop)):
+        wait_for(api.client(robot), f"/api/v1/namespaces/{shop}/secrets/shop-tls")
+        found = scan(api.client(robot), read_certificates=True)
+    # Of namespaces of others nothing may be read: there it stays unknown, on those.
+    got = outcomes(found, shop)
+    assert got["secrets/certificate-unusable"] - {UNKNOWN} == {PASS, FAIL}
+    assert got["secrets/certificate-weak"] - {UNKNOWN} == {PASS}
+    rest = JUDGED[2:]
+    assert set().union(*(got[name] for name in rest)) == {UNKNOWN}
 
 
 def _status(client: Client, path: str) -> int:
