@@ -10,7 +10,7 @@ sigs.k8s.io/structured-merge-diff, fieldpath/serialize-pe.go.
 """
 
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from typing import Any, NamedTuple
 
@@ -19,6 +19,7 @@ import msgspec
 from scanner.model.finding import Fact, Finding, Outcome, SetBy
 from scanner.model.objects import FieldManager, KubeObject
 from scanner.model.snapshot import Snapshot
+from scanner.model.workload import TEMPLATE_PATHS
 from scanner.policy.paths import Step, beginning_of, steps_of
 
 _Tree = dict[str, Any]
@@ -34,18 +35,15 @@ def blamed(snapshot: Snapshot, findings: Sequence[Finding]) -> tuple[Finding, ..
                 ref = fact.object or finding.resource
                 concerned[ref.group, ref.kind, ref.namespace, ref.name].append((number, place))
     evidence: dict[int, list[Fact]] = {}
-    trees: dict[bytes, tuple[_Managed, ...]] = {}
+    setters = _Setters(snapshot)
     for name, places in concerned.items():
         thing = snapshot.find(*name)
         if thing is None or not thing.managers:
             continue
-        if thing.managers not in trees:
-            trees[thing.managers] = _trees_of(thing)
-        body = msgspec.json.decode(thing.body)
+        last_of = setters.of(thing)
         for number, place in places:
             facts = evidence.setdefault(number, list(findings[number].evidence))
-            set_by = _last(trees[thing.managers], body, facts[place].path)
-            facts[place] = msgspec.structs.replace(facts[place], set_by=set_by)
+            facts[place] = msgspec.structs.replace(facts[place], set_by=last_of(facts[place].path))
     return tuple(
         replace(finding, evidence=tuple(evidence[number])) if number in evidence else finding
         for number, finding in enumerate(findings)
@@ -54,12 +52,62 @@ def blamed(snapshot: Snapshot, findings: Sequence[Finding]) -> tuple[Finding, ..
 
 def set_by(thing: KubeObject, path: str) -> SetBy | None:
     """Return who last set a field of an object, or the closest field around it; None if that is not known."""
-    return _last(_trees_of(thing), msgspec.json.decode(thing.body), path)
+    managed = _trees_of(thing)
+    return _last(managed, path, _reached([m.fields for m in managed], msgspec.json.decode(thing.body), path))
+
+
+class _Setters:
+    """Tells who set fields of many objects, of which many have equal pod specs whose fields the same managers set.
+
+    How deep each manager reaches into a path below a pod spec is found once for all that share both; only the managers
+    themselves, with their times, are each object's own.
+    """
+
+    def __init__(self, snapshot: Snapshot) -> None:
+        self._specs = {(t.owner, t.path): t.spec for w in snapshot.workloads for t in w.templates}
+        self._known: dict[tuple[tuple[bytes, ...], int, str], _Reached | None] = {}
+        self._trees: dict[bytes, _Tree] = {}
+
+    def of(self, thing: KubeObject) -> Callable[[str], SetBy | None]:
+        """Return what tells, for a path, who last set it in an object."""
+        raw = [(manager, bytes(manager.fields)) for manager in thing.field_managers]
+        managed = tuple(_Managed(manager, tree) for manager, fields in raw if (tree := self._tree(fields)))
+        shape = tuple(fields for _, fields in raw)
+        beginning = TEMPLATE_PATHS.get(thing.group_kind, "")
+        spec = self._specs.get((thing.ref, beginning))
+        body: Any = None
+
+        def last_of(path: str) -> SetBy | None:
+            nonlocal body
+            is_shared = spec is not None and path.startswith(f"{beginning}.")
+            key = (shape, id(spec), path)
+            if is_shared and key in self._known:
+                return _last(managed, path, self._known[key])
+            if body is None:
+                body = msgspec.json.decode(thing.body)
+            reached = _reached([m.fields for m in managed], body, path)
+            if is_shared:
+                self._known[key] = reached
+            return _last(managed, path, reached)
+
+        return last_of
+
+    def _tree(self, fields: bytes) -> _Tree:
+        if fields not in self._trees:
+            self._trees[fields] = _decoded(msgspec.Raw(fields))
+        return self._trees[fields]
 
 
 class _Managed(NamedTuple):
     manager: FieldManager
     fields: _Tree
+
+
+class _Reached(NamedTuple):
+    """How many steps a path has, and how many of them lead to something that each manager set."""
+
+    steps: int
+    depths: tuple[int, ...]
 
 
 def _trees_of(thing: KubeObject) -> tuple[_Managed, ...]:
@@ -73,22 +121,31 @@ def _decoded(fields: msgspec.Raw) -> _Tree:
     return tree if isinstance(tree, dict) else {}
 
 
-def _last(managed: Iterable[_Managed], body: Any, path: str) -> SetBy | None:
-    """Return the manager that reaches deepest into a path; the last of several."""
+def _reached(trees: Iterable[_Tree], body: Any, path: str) -> _Reached | None:
+    """Return how deep managers reach into a path; None if it is no path: a question may describe a place in words."""
     try:
         steps = steps_of(path)
-    except ValueError:  # a question may describe a place in words
+    except ValueError:
         return None
     there = _existing(body, steps)
-    reached = [(_depth(m.fields, body, there), m.manager.time, m.manager) for m in managed]
-    depth, _, manager = max(reached, key=lambda r: r[:2], default=(0, "", None))
-    if manager is None or (steps and depth == 0):
+    return _Reached(len(steps), tuple(_depth(tree, body, there) for tree in trees))
+
+
+def _last(managed: Sequence[_Managed], path: str, reached: _Reached | None) -> SetBy | None:
+    """Return the manager that reaches deepest into a path; the last of several."""
+    if reached is None or not managed:
+        return None
+    depth, _, number = max(
+        (depth, m.manager.time, -number) for number, (m, depth) in enumerate(zip(managed, reached.depths, strict=True))
+    )
+    manager = managed[-number].manager
+    if reached.steps and depth == 0:
         return None
     return SetBy(
         manager=manager.manager,
         operation=manager.operation,
         time=manager.time,
-        path="" if depth == len(steps) else beginning_of(path, depth),
+        path="" if depth == reached.steps else beginning_of(path, depth),
     )
 
 

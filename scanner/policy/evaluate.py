@@ -19,6 +19,7 @@ from scanner.model.refs import GroupKind, ObjectRef
 from scanner.model.snapshot import Snapshot, object_ref_of_cluster
 from scanner.model.workload import TEMPLATE_PATHS
 from scanner.policy.blame import blamed
+from scanner.policy.blocked import weighed
 from scanner.policy.judge import Judge, Passed, Rule, benches_of, rule_of, sorted_facts
 from scanner.policy.questions import QUESTIONS
 from scanner.policy.subjects import NAMESPACE, kind_of, kinds_read_for
@@ -107,13 +108,13 @@ def _roots(snapshot: Snapshot, kind: GroupKind) -> Iterable[KubeObject]:
     return snapshot.of(*kind)
 
 
-def _answers(snapshot: Snapshot, policy: Policy, now: dt.datetime, books: "_Books") -> Iterable[Finding]:
+def _answers(snapshot: Snapshot, policy: Policy, now: dt.datetime, books: "_Books") -> Iterable[Finding | Passed]:
     try:
         answers = list(QUESTIONS[policy.ask].ask(snapshot, now=now, **policy.arguments))
     except Exception as error:  # noqa: BLE001 - one broken question must not end the scan; its outcome says so
         books.broke(policy, error)
         return ()
-    return _merged(_answered(policy, answer) for answer in answers)
+    return _merged(policy, answers, with_passes=books.lists_passes)
 
 
 def _answered(policy: Policy, answer: Answer) -> Finding:
@@ -134,13 +135,21 @@ def _answered(policy: Policy, answer: Answer) -> Finding:
     )
 
 
-def _merged(findings: Iterable[Finding]) -> Iterable[Finding]:
-    """Make one of findings with the same identity: the worst outcome, and the evidence of all that have it."""
-    found: dict[tuple[ObjectRef, str], Finding] = {}
-    for finding in findings:
-        key = (finding.resource, finding.key)
+def _merged(policy: Policy, answers: Iterable[Answer], *, with_passes: bool) -> Iterable[Finding | Passed]:
+    """Make one of answers with the same identity: the worst outcome, and the evidence of all that have it.
+
+    Passes, which are most of them, become findings only where they are wanted.
+    """
+    found: dict[tuple[ObjectRef, str], Finding | Passed] = {}
+    for answer in answers:
+        key = (answer.resource, answer.key)
         other = found.get(key)
-        found[key] = finding if other is None else _worse(other, finding)
+        if answer.outcome is Outcome.PASS and not with_passes:
+            if other is None:
+                found[key] = Passed((policy,), answer.resource)
+            continue
+        finding = _answered(policy, answer)
+        found[key] = _worse(other, finding) if isinstance(other, Finding) else finding
     return found.values()
 
 
@@ -217,7 +226,8 @@ class _Books:
         self._snapshot = snapshot
         self._policies = policies
         self._by_id = {policy.id: policy for policy in policies}
-        self._all_outcomes = all_outcomes
+        #: Whether passes are listed too.
+        self.lists_passes = all_outcomes
         self._findings: list[Finding] = []
         self._passed: dict[PolicyId, int] = dict.fromkeys(self._by_id, 0)
         self._reads: dict[tuple[PolicyId, str], tuple[Read, ...]] = {}
@@ -233,9 +243,14 @@ class _Books:
     def add(self, outcome: Finding | Passed) -> None:
         """Count or list one outcome."""
         if isinstance(outcome, Passed):
-            self._passes(outcome.policy, _passing(outcome) if self._all_outcomes else None, outcome.resource)
+            for policy in outcome.policies:
+                if policy.id in self._proven and not self.lists_passes:
+                    self._passed[policy.id] += 1
+                else:
+                    listed = _passing(policy, outcome.resource) if self.lists_passes else None
+                    self._passes(policy, listed, outcome.resource)
         elif outcome.outcome is Outcome.PASS:
-            self._passes(self._by_id[outcome.policy], outcome, outcome.resource)
+            self._passes(self._by_id[outcome.policy], outcome if self.lists_passes else None, outcome.resource)
         elif outcome.outcome is Outcome.UNKNOWN and not outcome.missing:
             missing = self._missing(outcome.policy, outcome.resource.namespace)
             self._findings.append(replace(outcome, missing=_named(missing)))
@@ -247,7 +262,7 @@ class _Books:
         missing = self._missing(policy.id, resource.namespace)
         if not missing:
             self._passed[policy.id] += 1
-        if self._all_outcomes and finding is not None:
+        if finding is not None:
             if missing:
                 message = "passes as far as could be read"
                 finding = replace(finding, outcome=Outcome.UNKNOWN, message=message, missing=_named(missing))
@@ -263,7 +278,7 @@ class _Books:
                 for namespace in self._inconclusive[policy.id]:
                     self._findings.append(_not_read(policy, self._snapshot, namespace, reads))
         return Evaluation(
-            findings=blamed(self._snapshot, sorted(self._findings, key=_order)),
+            findings=blamed(self._snapshot, sorted(weighed(self._snapshot, self._findings), key=_order)),
             passed=self._passed,
             inconclusive=self._inconclusive,
         )
@@ -278,14 +293,13 @@ class _Books:
         return self._reads[key]
 
 
-def _passing(passed: Passed) -> Finding:
-    policy = passed.policy
+def _passing(policy: Policy, resource: ObjectRef) -> Finding:
     return Finding(
         policy=policy.id,
         outcome=Outcome.PASS,
         severity=policy.severity,
         confidence=policy.confidence,
-        resource=passed.resource,
+        resource=resource,
         message="passes",
         frameworks=policy.frameworks,
     )

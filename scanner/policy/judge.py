@@ -55,10 +55,19 @@ _PASS = _Verdict(Outcome.PASS)
 
 
 @dataclass(frozen=True, slots=True)
-class Passed:
-    """A policy passes for a resource; there are too many of them to make findings that no one asked for."""
+class _Verdicts:
+    """What the rules of a bench say of one subject, in their order."""
 
-    policy: Policy
+    each: list[_Verdict]
+    #: Which of them are no passes: few, so that most rules need not be looked at.
+    notable: frozenset[int]
+
+
+@dataclass(frozen=True, slots=True)
+class Passed:
+    """Policies pass for a resource; there are too many of them to make findings that no one asked for."""
+
+    policies: tuple[Policy, ...]
     resource: ObjectRef
 
 
@@ -81,16 +90,30 @@ class Bench:
         except PolicyError:  # beyond the engine's limit of 100,000 characters
             self._all = None
 
-    def verdicts(self, values: Mapping[str, Any]) -> list[_Verdict]:
+        self._passing: dict[tuple[frozenset[str], frozenset[int]], tuple[Policy, ...]] = {}
+
+    def passing(self, roles: frozenset[str], notable: frozenset[int]) -> tuple[Policy, ...]:
+        """Return the policies that judge containers of some of these roles, but for the notable ones; made once."""
+        key = (roles, notable)
+        if key not in self._passing:
+            self._passing[key] = tuple(
+                rule.policy
+                for index, rule in enumerate(self.rules)
+                if index not in notable and ("" in roles or not roles.isdisjoint(rule.policy.container_roles))
+            )
+        return self._passing[key]
+
+    def verdicts(self, values: Mapping[str, Any]) -> _Verdicts:
         """Give the verdict of each rule on a subject with these variables."""
         handed = activation(self.variables, values)
         found = evaluate_expression(self._all, handed) if self._all else None
         if not isinstance(found, list):
             found = [evaluate_expression(rule.forbid, handed) for rule in self.rules]
-        return [
+        each = [
             _PASS if value is False else _verdict(rule, value, handed)
             for rule, value in zip(self.rules, found, strict=True)
         ]
+        return _Verdicts(each, frozenset(index for index, verdict in enumerate(each) if verdict is not _PASS))
 
 
 def benches_of(rules: Iterable[Rule]) -> tuple[Bench, ...]:
@@ -122,7 +145,7 @@ class Judge:
     def __init__(self, snapshot: Snapshot) -> None:
         """Find out which pod specs are shared; nothing is judged yet."""
         self._snapshot = snapshot
-        self._verdicts: dict[tuple[int, int], list[_Verdict]] = {}
+        self._verdicts: dict[tuple[int, int], _Verdicts] = {}
         self._namespaces: dict[str, dict[str, Any]] = {}
         used = Counter(id(template.spec) for workload in snapshot.workloads for template in workload.templates)
         self._shared_specs = frozenset(spec for spec, count in used.items() if count > 1)
@@ -135,12 +158,7 @@ class Judge:
         pods, containers = self._subjects(workload, frozenset(name for bench in benches for name in bench.reads))
         for bench in benches:
             subjects = pods if bench.rules[0].policy.subject == WORKLOAD else containers
-            rows = [(subject, self._bench_verdicts(bench, subject)) for subject in subjects]
-            for index, rule in enumerate(bench.rules):
-                roles = rule.policy.container_roles
-                judged = [(s, verdicts[index]) for s, verdicts in rows if not s.role or s.role in roles]
-                if judged:
-                    yield _outcome(rule, workload.ref, judged)
+            yield from _outcomes(bench, workload.ref, [(s, self._bench_verdicts(bench, s)) for s in subjects])
 
     def object(self, thing: KubeObject, benches: Sequence[Bench]) -> Iterator[Finding | Passed]:
         """Give the outcome of each policy on this kind of object."""
@@ -149,8 +167,7 @@ class Judge:
             values |= self._namespace(thing.meta.namespace)
         subject = _Subject(values, values["object"], thing.ref, "")
         for bench in benches:
-            for rule, verdict in zip(bench.rules, bench.verdicts(values), strict=True):
-                yield _outcome(rule, thing.ref, [(subject, verdict)])
+            yield from _outcomes(bench, thing.ref, [(subject, bench.verdicts(values))])
 
     def _subjects(self, workload: Workload, reads: frozenset[str]) -> tuple[list[_Subject], list[_Subject]]:
         """Return the pod templates of a workload, and its containers."""
@@ -187,7 +204,7 @@ class Judge:
             self._namespaces[name] = {} if found is None else {"namespaceObject": found}
         return self._namespaces[name]
 
-    def _bench_verdicts(self, bench: Bench, subject: _Subject) -> list[_Verdict]:
+    def _bench_verdicts(self, bench: Bench, subject: _Subject) -> _Verdicts:
         if not (subject.is_shared and bench.reads <= _SHARED):
             return bench.verdicts(subject.values)
         # The snapshot keeps these values, so that their identity stands for them as long as this judge lives.
@@ -240,11 +257,28 @@ def _verdict(rule: Rule, value: Any, handed: cel.Activation | CelFailure) -> _Ve
     return _Verdict(Outcome.UNKNOWN, f"forbid gave {type(value).__name__} instead of true or false")
 
 
-def _outcome(rule: Rule, resource: ObjectRef, judged: Sequence[tuple[_Subject, _Verdict]]) -> Finding | Passed:
+def _outcomes(
+    bench: Bench, resource: ObjectRef, rows: Sequence[tuple[_Subject, _Verdicts]]
+) -> Iterator[Finding | Passed]:
+    """Give the outcome of each rule for a resource, of whose parts it judges those with its roles."""
+    failed: set[int] = set()
+    for index in sorted(frozenset[int]().union(*(verdicts.notable for _, verdicts in rows))):
+        rule = bench.rules[index]
+        roles = rule.policy.container_roles
+        not_passed = [
+            (subject, verdicts.each[index])
+            for subject, verdicts in rows
+            if index in verdicts.notable and (not subject.role or subject.role in roles)
+        ]
+        if not_passed:
+            failed.add(index)
+            yield _finding(rule, resource, not_passed)
+    if rows:
+        yield Passed(bench.passing(frozenset(subject.role for subject, _ in rows), frozenset(failed)), resource)
+
+
+def _finding(rule: Rule, resource: ObjectRef, not_passed: Sequence[tuple[_Subject, _Verdict]]) -> Finding:
     """Make one outcome of the verdicts on all parts of a resource: one that fails is enough, then one unknown."""
-    not_passed = [(subject, verdict) for subject, verdict in judged if verdict is not _PASS]
-    if not not_passed:
-        return Passed(rule.policy, resource)
     fails = any(verdict.outcome is Outcome.FAIL for _, verdict in not_passed)
     outcome = Outcome.FAIL if fails else Outcome.UNKNOWN
     shown = [(s, v) for s, v in not_passed if v.outcome is outcome]

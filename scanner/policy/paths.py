@@ -1,6 +1,7 @@
 """Field paths of evidence: `securityContext.capabilities.add[0]`, `metadata.annotations['example.com/owner']`."""
 
 import re
+from functools import lru_cache
 from typing import Any
 
 _STEP = re.compile(r"(?:^|\.)(?P<name>[A-Za-z_][\w-]*)|\[(?P<index>\d+)\]|\['(?P<key>[^']+)'\]")
@@ -10,6 +11,7 @@ _WITHHELD = frozenset({"annotations", "args", "binaryData", "command", "data", "
 Step = str | int
 
 
+@lru_cache(maxsize=10_000)
 def steps_of(path: str) -> tuple[Step, ...]:
     """Split a path into keys and indexes; raises `ValueError` if it is no path."""
     steps: list[Step] = []
@@ -23,6 +25,7 @@ def steps_of(path: str) -> tuple[Step, ...]:
     return tuple(steps)
 
 
+@lru_cache(maxsize=10_000)
 def beginning_of(path: str, count: int) -> str:
     """Return the text of the first steps of a path, of which there are at least so many."""
     position = 0

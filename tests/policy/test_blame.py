@@ -13,6 +13,7 @@ from scanner.model.finding import Fact, SetBy
 from scanner.model.objects import KubeObject
 from scanner.policy.blame import blamed, set_by
 from scanner.policy.evaluate import evaluate
+from scanner.policy.load import builtin_policies_root, load_policies
 from tests.builders import NOW, cel_policy, container, finding, snapshot, workload
 from tests.kube import Kube, kube
 from tests.services import ControlPlane
@@ -198,3 +199,39 @@ def test_a_place_in_words_has_no_author() -> None:
     known = snapshot(managed(entry({"f:spec": {}})))
     shown = finding(resource="Deployment shop/web", evidence=(fact,))
     assert blamed(known, [shown]) == (shown,)
+
+
+def test_workloads_with_equal_templates_have_managers_of_their_own() -> None:
+    """What is found once for a template that many share is what each object by itself says."""
+    trees: list[dict[str, Any]] = [
+        {"f:spec": {"f:template": {"f:spec": {"f:containers": {'k:{"name":"app"}': {"f:image": {}}}}}}},
+        {"f:spec": {"f:template": {"f:spec": {"f:containers": {'k:{"name":"proxy"}': {}, ".": {}}}}}},
+        {"f:spec": {"f:replicas": {}}, "f:metadata": {"f:labels": {}}},
+    ]
+    things = []
+    for number in range(12):
+        made = workload(f"web-{number}", container(), container("proxy", tty=number % 2 == 0))
+        entries = [(trees[number % 3], "a"), (trees[number // 3 % 3], "b"), (trees[1], "c")]
+        made["metadata"]["managedFields"] = [
+            {
+                "manager": f"{who}-{number}",
+                "operation": "Update",
+                "time": f"2026-10-{1 + (number * 7 + place) % 20:02}T00:00:00Z",
+                "fieldsV1": tree,
+            }
+            for place, (tree, who) in enumerate(entries)
+        ]
+        things.append(made)
+    world = snapshot(*things)
+    found = evaluate(world, load_policies(builtin_policies_root()), now=NOW).findings
+    facts = [
+        (fact, thing)
+        for f in found
+        if f.stands_out
+        for fact in f.evidence
+        for ref in (fact.object or f.resource,)
+        for thing in (world.find(ref.group, ref.kind, ref.namespace, ref.name),)
+        if thing is not None
+    ]
+    assert len({fact.set_by for fact, _ in facts}) > len(things)
+    assert [fact.set_by for fact, _ in facts] == [set_by(thing, fact.path) for fact, thing in facts]

@@ -1,6 +1,7 @@
 """A snapshot and policies give findings: complete, in order, and never green by ignorance."""
 
 import random
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
@@ -354,6 +355,21 @@ def test_the_order_of_a_snapshot_changes_nothing(order: random.Random) -> None:
     shuffled = list(BIG)
     order.shuffle(shuffled)
     assert evaluate(snapshot(*shuffled), BUILTIN, now=NOW) == evaluate(snapshot(*BIG), BUILTIN, now=NOW)
+
+
+@settings(deadline=None, max_examples=30)
+@given(hidden=st.sets(st.sampled_from(RESOURCES)))
+def test_passes_are_counted_alike_whether_they_are_listed_or_not(hidden: set[Any]) -> None:
+    """Listing them makes a finding of each; else they are only counted, those that are proven."""
+    coverage = [
+        Read(resource=r.name, state=ReadState.FORBIDDEN if r in hidden else ReadState.COMPLETE) for r in RESOURCES
+    ]
+    seen = snapshot(*BIG, coverage=coverage)
+    listed, counted = (evaluate(seen, BUILTIN, now=NOW, all_outcomes=wanted) for wanted in (True, False))
+    each = Counter(f.policy for f in listed.findings if f.outcome is Outcome.PASS)
+    assert counted.passed == listed.passed == dict.fromkeys(listed.passed, 0) | each
+    failed = [[f for f in found.findings if f.outcome is Outcome.FAIL] for found in (listed, counted)]
+    assert failed[0] == failed[1]
 
 
 @settings(deadline=None, max_examples=60)
