@@ -157,7 +157,7 @@ RESOURCES: tuple[Resource, ...] = (
         namespaced=False,
     ),
     *(
-        _grouped(_MONITORING, plural, kind, "who scrapes what, for proposed NetworkPolicies")
+        _grouped(_MONITORING, plural, kind, "who scrapes what, for proposed NetworkPolicies and readiness")
         for plural, kind in (
             ("servicemonitors", "ServiceMonitor"),
             ("podmonitors", "PodMonitor"),
@@ -176,6 +176,7 @@ RESOURCES: tuple[Resource, ...] = (
         for plural, kind, namespaced, reason in (
             ("certificates", "Certificate", True, "which certificates run out, without reading Secrets"),
             ("issuers", "Issuer", True, "who cannot issue certificates"),
+    _grouped(_MONITORING, "prometheusrules", "PrometheusRule", "which workloads alerts are about"),
             ("clusterissuers", "ClusterIssuer", False, "who cannot issue certificates"),
         )
     ),

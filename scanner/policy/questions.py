@@ -31,6 +31,7 @@ from scanner.analysis.rbac.rights import subjects_who_can
 from scanner.analysis.rbac.roles import feeders_of_sensitive_rights, unused_roles
 from scanner.analysis.rbac.subjects import RBAC_READS, SERVICE_ACCOUNT
 from scanner.analysis.readiness import (
+    alerts,
     apis,
     autoscaling,
     connections,
@@ -41,6 +42,7 @@ from scanner.analysis.readiness import (
     placement,
     resources,
     scale,
+    scraping,
     serving,
 )
 from scanner.analysis.secrets import certificates, issued, literals, references, tokens
@@ -132,6 +134,8 @@ QUESTIONS: Mapping[str, Question] = {
     "readiness.control_plane_seen": Question(ask=control_plane.control_plane_seen, reads=(control_plane.POD,)),
     "readiness.local_databases": Question(ask=hosts.local_databases, reads=_WORKLOADS),
     "readiness.log_collector": Question(ask=logging.log_collector, reads=(logging.DAEMON_SET,)),
+    "readiness.metrics_not_scraped": Question(ask=scraping.metrics_not_scraped, reads=scraping.READS),
+    "readiness.monitors_without_target": Question(ask=scraping.monitors_without_target, reads=scraping.READS),
     "readiness.overlapping_budgets": Question(
         ask=disruption.overlapping_budgets, reads=(disruption.BUDGET, *_WORKLOADS)
     ),
@@ -164,6 +168,9 @@ QUESTIONS: Mapping[str, Question] = {
         ask=serving.single_replica, reads=(serving.SERVICE, scale.AUTOSCALER, *_WORKLOADS)
     ),
     "readiness.version_skew": Question(ask=control_plane.version_skew, reads=(control_plane.NODE,)),
+    "readiness.workloads_without_alert": Question(
+        ask=alerts.workloads_without_alert, reads=(*alerts.READS, serving.SERVICE, *_WORKLOADS)
+    ),
     "readiness.written_down_hosts": Question(
         ask=hosts.written_down_hosts, reads=(hosts.SERVICE, hosts.INGRESS, *_WORKLOADS)
     ),

@@ -19,10 +19,10 @@ from scanner.analysis.network.gateways import GRPC_ROUTE, HTTP_ROUTE
 from scanner.analysis.network.references import ServiceName, callers
 from scanner.analysis.network.selection import GENERATED_LABELS
 from scanner.analysis.network.services import INGRESS, SERVICE
+from scanner.model.monitoring import POD_MONITOR, PROMETHEUS, SERVICE_MONITOR, endpoints_of, looks_into, selector_of
 from scanner.model.network import IngressBody, ServiceBody, ServicePort, ServiceSpec
 from scanner.model.objects import KubeObject, labels_of
 from scanner.model.refs import GroupKind, ObjectRef
-from scanner.model.selectors import LabelSelector
 from scanner.model.service_account import automount_by_account, token_is_mounted
 from scanner.model.snapshot import Snapshot
 from scanner.model.workload import Workload
@@ -30,11 +30,7 @@ from scanner.model.workload import Workload
 #: Protocol, and number or name of a port.
 Port: TypeAlias = tuple[str, int | str]
 
-_MONITORING = "monitoring.coreos.com"
 _ADMISSION = "admissionregistration.k8s.io"
-_SERVICE_MONITOR = GroupKind(_MONITORING, "ServiceMonitor")
-_POD_MONITOR = GroupKind(_MONITORING, "PodMonitor")
-_PROMETHEUS_OBJECT = GroupKind(_MONITORING, "Prometheus")
 _API_SERVICE = GroupKind("apiregistration.k8s.io", "APIService")
 #: What the needs rest on, besides workloads and policies.
 NEED_KINDS: tuple[GroupKind, ...] = (
@@ -49,9 +45,9 @@ NEED_KINDS: tuple[GroupKind, ...] = (
     GroupKind(_ADMISSION, "ValidatingWebhookConfiguration"),
     GroupKind(_ADMISSION, "MutatingWebhookConfiguration"),
     _API_SERVICE,
-    _SERVICE_MONITOR,
-    _POD_MONITOR,
-    _PROMETHEUS_OBJECT,
+    SERVICE_MONITOR,
+    POD_MONITOR,
+    PROMETHEUS,
 )
 
 #: Parts of image names of common ingress controllers and gateways.
@@ -434,7 +430,7 @@ def _scrapers(snapshot: Snapshot) -> tuple[list[End], str]:
     """Return who scrapes: pods that run a scraper, and those that the operator makes for a Prometheus."""
     running = _running(snapshot, _SCRAPERS)
     there = {workload.ref.namespace for workload in running}
-    made = [o for o in snapshot.of(*_PROMETHEUS_OBJECT) if o.meta.namespace not in there]
+    made = [o for o in snapshot.of(*PROMETHEUS) if o.meta.namespace not in there]
     ends = [*_sets(running), *(PodSet(o.meta.namespace, _OPERATOR_LABELS) for o in made)]
     if ends:
         named = ", ".join(sorted({*(str(w.ref) for w in running), *(str(o.ref) for o in made)}))
@@ -490,14 +486,14 @@ def _of_monitors(snapshot: Snapshot) -> Iterator[Need]:
 
 
 def _monitored_services(snapshot: Snapshot) -> Iterator[tuple[KubeObject, PodSet, tuple[Port, ...]]]:
-    for monitor in snapshot.of(*_SERVICE_MONITOR):
-        selector, endpoints = _selector(monitor), _dicts(_spec(monitor).get("endpoints"))
+    for monitor in snapshot.of(*SERVICE_MONITOR):
+        selector, endpoints = selector_of(monitor), endpoints_of(monitor)
         if selector is None:
             continue
         for service in snapshot.of(*SERVICE):
             spec = service.decode(ServiceBody).spec
             behind = _behind(service, spec)
-            is_meant = _looks_into(monitor, service.meta.namespace) and selector.matches(labels_of(service))
+            is_meant = looks_into(monitor, service.meta.namespace) and selector.matches(labels_of(service))
             if behind and is_meant:
                 names = {str(e["port"]) for e in endpoints if e.get("port")}
                 by_service = _target_ports(snapshot, behind, [p for p in spec.ports or () if p.name in names])
@@ -505,13 +501,13 @@ def _monitored_services(snapshot: Snapshot) -> Iterator[tuple[KubeObject, PodSet
 
 
 def _monitored_pods(snapshot: Snapshot) -> Iterator[tuple[KubeObject, PodSet, tuple[Port, ...]]]:
-    for monitor in snapshot.of(*_POD_MONITOR):
-        selector, endpoints = _selector(monitor), _dicts(_spec(monitor).get("podMetricsEndpoints"))
+    for monitor in snapshot.of(*POD_MONITOR):
+        selector, endpoints = selector_of(monitor), endpoints_of(monitor)
         if selector is None:
             continue
         names = [str(e["port"]) for e in endpoints if e.get("port")]
         for workload in snapshot.workloads:
-            if _looks_into(monitor, workload.ref.namespace) and selector.matches(workload.template.labels):
+            if looks_into(monitor, workload.ref.namespace) and selector.matches(workload.template.labels):
                 for pods in pod_sets(workload):
                     by_name = {p for n in names for p in _resolved(snapshot, pods, "TCP", n)}
                     yield monitor, pods, _sorted({*by_name, *_targeted(snapshot, pods, endpoints)})
@@ -528,21 +524,6 @@ def _targeted(snapshot: Snapshot, pods: PodSet, endpoints: Iterable[Mapping[str,
 
 def _sorted(ports: Iterable[Port]) -> tuple[Port, ...]:
     return tuple(sorted(ports, key=str))
-
-
-def _selector(monitor: KubeObject) -> LabelSelector | None:
-    try:
-        return msgspec.convert(_spec(monitor).get("selector"), LabelSelector)
-    except msgspec.ValidationError:  # only a file can hold what the schema of the kind refuses
-        return None
-
-
-def _looks_into(monitor: KubeObject, namespace: str) -> bool:
-    chosen = _spec(monitor).get("namespaceSelector")
-    named = chosen.get("matchNames") if isinstance(chosen, dict) else None
-    if isinstance(chosen, dict) and chosen.get("any") is True:
-        return True
-    return namespace in named if isinstance(named, list) and named else namespace == monitor.meta.namespace
 
 
 def _of_probes(snapshot: Snapshot) -> Iterator[Need]:
