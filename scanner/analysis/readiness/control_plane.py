@@ -46,12 +46,14 @@ def control_plane_flags(  # noqa: PLR0913 - the arguments are the words of a pol
     needs: Sequence[str] = (),
     refuses: Sequence[str] = (),
     instead: Sequence[str] = (),
+    least: int = 0,
 ) -> Iterator[Answer]:
     """Tell of each pod of a component whether a flag has a value that may be.
 
-    `allow` lists the only values allowed; `needs` and `refuses` what a list of values must and must not have; with none
-    of the three, the flag must be set. `default` is what counts where it is not set. Flags of `instead` take its place:
-    what their file says is unknown. Where no such pod is seen there is no answer: `control_plane_seen` says so, once.
+    `allow` lists the only values allowed; `needs` and `refuses` what a list of values must and must not have; `least` is
+    the smallest number; with none of them, the flag must be set. `default` is what counts where it is not set. Flags of
+    `instead` take its place: what their file says is unknown. Where no such pod is seen there is no answer:
+    `control_plane_seen` says so, once.
     """
     del now  # nothing here depends on the time
     for workload, container in _running(snapshot, component):
@@ -61,7 +63,7 @@ def control_plane_flags(  # noqa: PLR0913 - the arguments are the words of a pol
         if given is None and other:
             message = f"--{other} names a file, which nobody here can read"
             yield Answer(resource=workload.ref, outcome=Outcome.UNKNOWN, message=message)
-        elif _is_right(value, allow, needs, refuses):
+        elif _is_enough(value, least) if least else _is_right(value, allow, needs, refuses):
             yield Answer(resource=workload.ref, outcome=Outcome.PASS, message="As it should be")
         else:
             yield Answer(
@@ -178,6 +180,10 @@ def _is_right(value: str, allow: Sequence[str], needs: Sequence[str], refuses: S
         return bool(value)
     parts = {part.strip() for part in value.split(",")}
     return (not allow or value in allow) and parts.issuperset(needs) and parts.isdisjoint(refuses)
+
+
+def _is_enough(value: str, least: int) -> bool:
+    return value.isdecimal() and value.isascii() and int(value[:9]) >= least
 
 
 def _fact(workload: Workload, container: Container, flag: str, given: str | None) -> Fact:
