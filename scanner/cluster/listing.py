@@ -93,6 +93,7 @@ class Lister:
 
     def _page(self, path: str, resource: Resource, token: str, limit: int, accept: str) -> Page:
         query: dict[str, str | int] = {"limit": limit} | ({"continue": token} if token else {})
+        query |= {"labelSelector": resource.label_selector} if resource.label_selector else {}
         try:
             return decode_page(self.client.get(path, query, accept=accept), resource, interner=self.interner)
         except MalformedError:

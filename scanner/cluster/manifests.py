@@ -56,7 +56,6 @@ _ALSO_NAMESPACED = frozenset(
         GroupKind("", "PodTemplate"),
         GroupKind("apps", "ControllerRevision"),
         GroupKind("coordination.k8s.io", "Lease"),
-        GroupKind("discovery.k8s.io", "EndpointSlice"),
         GroupKind("events.k8s.io", "Event"),
     }
 )

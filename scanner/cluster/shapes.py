@@ -20,7 +20,7 @@ from scanner.model.availability import (
     Quantities,
     SpreadTerm,
 )
-from scanner.model.network import IngressBody, NetworkPolicyBody, ServiceBody
+from scanner.model.network import EndpointSliceBody, IngressBody, NetworkPolicyBody, ServiceBody
 from scanner.model.rbac import RBAC_GROUP, BindingBody, RoleBody
 from scanner.model.refs import GroupKind
 from scanner.model.selectors import LabelSelector
@@ -288,6 +288,7 @@ SHAPES: Mapping[GroupKind, type] = {
     GroupKind("batch", "CronJob"): _CronJob,
     GroupKind("admissionregistration.k8s.io", "ValidatingAdmissionPolicy"): _AdmissionPolicy,
     GroupKind("networking.k8s.io", "Ingress"): IngressBody,
+    GroupKind("discovery.k8s.io", "EndpointSlice"): EndpointSliceBody,
     GroupKind("networking.k8s.io", "NetworkPolicy"): NetworkPolicyBody,
     GroupKind("networking.k8s.io", "Ingress"): IngressBody,
     GroupKind("scheduling.k8s.io", "PriorityClass"): PriorityClassBody,

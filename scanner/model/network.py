@@ -101,6 +101,35 @@ class ServiceBody(msgspec.Struct, frozen=True, rename="camel"):
     spec: ServiceSpec = ServiceSpec()
 
 
+class EndpointPort(msgspec.Struct, frozen=True, rename="camel", omit_defaults=True):
+    """A port of endpoints; without a number it is every port."""
+
+    name: str = ""
+    protocol: str = "TCP"
+    port: int | None = None
+
+
+class EndpointTarget(msgspec.Struct, frozen=True, rename="camel", omit_defaults=True):
+    """The object that an endpoint says it is."""
+
+    kind: str = ""
+    name: str = ""
+
+
+class Endpoint(msgspec.Struct, frozen=True, rename="camel", omit_defaults=True):
+    """One backend of a Service; all of its addresses are its own."""
+
+    addresses: tuple[str, ...] | None = None
+    target_ref: EndpointTarget | None = None
+
+
+class EndpointSliceBody(msgspec.Struct, frozen=True, rename="camel"):
+    """The body of an EndpointSlice on the wire."""
+
+    endpoints: tuple[Endpoint, ...] | None = None
+    ports: tuple[EndpointPort, ...] | None = None
+
+
 class ServiceBackendPort(msgspec.Struct, frozen=True, rename="camel", omit_defaults=True):
     """The port of a Service, by number or by name; exactly one of them is set."""
 

@@ -21,6 +21,8 @@ class Resource:
     keeps_status: bool = False
     #: The group that keeps the same objects, if any: where that is served, this is but another view of them, not read.
     view_of: str = ""
+    #: Of a cluster only objects with such labels are read, as a LIST takes it; of files all are.
+    label_selector: str = ""
 
     @property
     def group_kind(self) -> GroupKind:
@@ -55,6 +57,7 @@ def _grouped(  # noqa: PLR0913 - a row of the table below
     namespaced: bool = True,
     keeps_status: bool = False,
     view_of: str = "",
+    label_selector: str = "",
 ) -> Resource:
     return Resource(
         group=group,
@@ -65,6 +68,7 @@ def _grouped(  # noqa: PLR0913 - a row of the table below
         reason=reason,
         keeps_status=keeps_status,
         view_of=view_of,
+        label_selector=label_selector,
     )
 
 
@@ -99,6 +103,14 @@ RESOURCES: tuple[Resource, ...] = (
     _grouped("batch", "jobs", "Job", "workloads"),
     _core("pods", "Pod", "what really runs, ephemeral containers included", keeps_status=True),
     _core("services", "Service", "exposure and missing backends"),
+    # Of Services with selector the pods tell the same, and they are many more: those are left on the server.
+    _grouped(
+        "discovery.k8s.io",
+        "endpointslices",
+        "EndpointSlice",
+        "where Services without selector lead, and where the API server is: those that people made",
+        label_selector="endpointslice.kubernetes.io/managed-by!=endpointslice-controller.k8s.io",
+    ),
     _core("resourcequotas", "ResourceQuota", "limits of a namespace"),
     _core("limitranges", "LimitRange", "defaults of a namespace"),
     _core("persistentvolumes", "PersistentVolume", "host paths behind claims", namespaced=False),

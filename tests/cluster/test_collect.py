@@ -277,3 +277,15 @@ def test_progress_may_end_the_scan(api: Api) -> None:
 
     with pytest.raises(KeyboardInterrupt):
         scan(api.client(), progress=stop)
+
+
+def test_of_endpoint_slices_those_that_no_selector_made_are_read(api: Api, namespace: str) -> None:
+    """The cluster's own controller makes one for each Service with a selector; the pods tell the same."""
+    slices = BY_KIND[GroupKind("discovery.k8s.io", "EndpointSlice")]
+    rest = {"addressType": "IPv4", "endpoints": []}
+    made_by = {"endpointslice.kubernetes.io/managed-by": "endpointslice-controller.k8s.io"}
+    made = thing("discovery.k8s.io/v1", "EndpointSlice", "made", namespace, **rest)
+    made["metadata"]["labels"] = made_by
+    with api.having(made, thing("discovery.k8s.io/v1", "EndpointSlice", "written", namespace, **rest)):
+        found = scan(api.client(), (slices,))
+    assert names(found, "EndpointSlice", namespace, "discovery.k8s.io") == ["written"]

@@ -22,6 +22,8 @@ CUSTOM = {
     "crd.projectcalico.org",
     "projectcalico.org",
     "crd.antrea.io",
+    "monitoring.coreos.com",
+    "cert-manager.io",
 }
 DEPLOYMENT = BY_KIND[GroupKind("apps", "Deployment")]
 

@@ -6,15 +6,18 @@ https://kubernetes.io/docs/tutorials/services/source-ip/.
 
 import datetime as dt
 import enum
+import re
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from scanner.analysis.network.addresses import network_span
+from scanner.analysis.network.endpoints import ENDPOINT_SLICE, Endpoints
 from scanner.analysis.network.gateways import GATEWAY, ROUTE_KINDS, attached_routes
 from scanner.analysis.network.ports import PROTOCOLS, Span, merged, port_span
 from scanner.analysis.network.reference_grants import is_granted, missing_grants
+from scanner.analysis.network.references import ServiceName
 from scanner.analysis.network.selection import WORKLOAD_KINDS, pods_of, selects
 from scanner.analysis.network.services import INGRESS, SERVICE
 from scanner.model.answer import Answer
@@ -27,9 +30,19 @@ from scanner.model.snapshot import Snapshot
 from scanner.model.workload import Workload
 
 #: What the doors rest on.
-DOOR_KINDS: tuple[GroupKind, ...] = (SERVICE, INGRESS, GATEWAY, *ROUTE_KINDS, *WORKLOAD_KINDS)
+DOOR_KINDS: tuple[GroupKind, ...] = (
+    SERVICE,
+    ENDPOINT_SLICE,
+    INGRESS,
+    GATEWAY,
+    *ROUTE_KINDS,
+    *WORKLOAD_KINDS,
+)
 
 _UNGRANTED = "no ReferenceGrant that was read lets the route use a Service of another namespace"
+_EXTERNAL_NAME = "its Service is another name for this one, which controllers may refuse to follow"
+#: The first label of a Service's name in the cluster, and its namespace, whatever the domain of the cluster.
+_NAME_IN_CLUSTER = re.compile(r"([a-z0-9-]+)\.([a-z0-9-]+)\.svc(\.[a-z0-9.-]*)?")
 
 
 class DoorKind(enum.StrEnum):
@@ -115,6 +128,17 @@ class Backends:
             self._specs[key] = service.decode(ServiceBody).spec
         return self._specs[key]
 
+    def followed(self, name: ServiceName) -> tuple[ServiceName, str]:
+        """Return the Service that one of type ExternalName is another name for, with the doubt; else itself.
+
+        One step alone: a name of a name, in a circle or not, has no pods.
+        """
+        service = self._snapshot.find(*SERVICE, *name)
+        if service is None or self.spec(service).type != "ExternalName":
+            return name, ""
+        found = _NAME_IN_CLUSTER.fullmatch(self.spec(service).external_name.rstrip("."))
+        return (ServiceName(found[2], found[1]), _EXTERNAL_NAME) if found else (name, "")
+
     def behind(self, service: KubeObject) -> tuple[Workload, ...]:
         """Return the workloads of which a Service certainly selects pods."""
         spec, namespace = self.spec(service), service.meta.namespace
@@ -132,10 +156,18 @@ class Backends:
         if service is None:
             return
         chosen = [p for p in self.spec(service).ports or () if port in {p.port, p.name}]
-        for workload in self.behind(service) if chosen else ():
-            for service_port in chosen:
-                for target in _targets(workload, service_port):
-                    yield workload, service_port.protocol, target
+        for service_port in chosen:
+            yield from self.of_port(service, service_port)
+
+    def of_port(self, service: KubeObject, port: ServicePort) -> Iterator[tuple[Workload, str, Span]]:
+        """Yield workload, protocol and port of the pod for one port of a Service."""
+        spec = self.spec(service)
+        if not spec.selector and spec.type != "ExternalName":
+            name = ServiceName(service.meta.namespace, service.meta.name)
+            yield from self._snapshot.derive(Endpoints).behind(name, port.name)
+        for workload in self.behind(service):
+            for target in _targets(workload, port):
+                yield workload, port.protocol, target
 
 
 def services_with_unknown_ports(snapshot: Snapshot, *, now: dt.datetime) -> Iterator[Answer]:
@@ -200,23 +232,21 @@ def _of_services(snapshot: Snapshot, backends: Backends) -> Iterator[Door]:
     for service in snapshot.of(*SERVICE):
         spec = backends.spec(service)
         ways = tuple(_ways(spec))
-        for workload in backends.behind(service) if ways else ():
-            for index, port in enumerate(spec.ports or ()):
+        for index, port in enumerate(spec.ports or ()) if ways else ():
+            for workload, protocol, target in backends.of_port(service, port):
                 for kind, sources in ways:
-                    number = (port.node_port or 0) if kind is DoorKind.NODE_PORT else port.port
-                    for target in _targets(workload, port):
-                        yield Door(
-                            kind=kind,
-                            workload=workload.ref,
-                            through=service.ref,
-                            path=f"spec.ports[{index}]",
-                            protocol=port.protocol,
-                            port=number,
-                            target=target,
-                            seen=Seen.CLIENT if spec.external_traffic_policy == "Local" else Seen.NODE,
-                            sources=sources,
-                            is_internal=kind is DoorKind.LOAD_BALANCER and _is_internal(service),
-                        )
+                    yield Door(
+                        kind=kind,
+                        workload=workload.ref,
+                        through=service.ref,
+                        path=f"spec.ports[{index}]",
+                        protocol=protocol,
+                        port=(port.node_port or 0) if kind is DoorKind.NODE_PORT else port.port,
+                        target=target,
+                        seen=Seen.CLIENT if spec.external_traffic_policy == "Local" else Seen.NODE,
+                        sources=sources,
+                        is_internal=kind is DoorKind.LOAD_BALANCER and _is_internal(service),
+                    )
 
 
 def _ways(spec: ServiceSpec) -> Iterator[tuple[DoorKind, tuple[Span, ...] | None]]:
@@ -253,7 +283,8 @@ def _of_ingresses(snapshot: Snapshot, backends: Backends) -> Iterator[Door]:
     for ingress in snapshot.of(*INGRESS):
         for path, backend in _ingress_backends(ingress):
             port = backend.port.number or backend.port.name
-            for workload, protocol, target in backends.targets(ingress.meta.namespace, backend.name, port):
+            name, alias = backends.followed(ServiceName(ingress.meta.namespace, backend.name))
+            for workload, protocol, target in backends.targets(*name, port):
                 yield Door(
                     kind=DoorKind.INGRESS,
                     workload=workload.ref,
@@ -263,6 +294,7 @@ def _of_ingresses(snapshot: Snapshot, backends: Backends) -> Iterator[Door]:
                     port=0,
                     target=target,
                     seen=Seen.PROXY,
+                    doubt=alias,
                 )
 
 
@@ -283,7 +315,8 @@ def _of_gateways(snapshot: Snapshot, backends: Backends) -> Iterator[Door]:
             doubt = _doubt_of_reference(snapshot, attached.route, namespace, ref.name)
             if (ref.group, ref.kind) != SERVICE or doubt is None:
                 continue
-            for workload, protocol, target in backends.targets(namespace, ref.name, ref.port):
+            name, alias = backends.followed(ServiceName(namespace, ref.name))
+            for workload, protocol, target in backends.targets(*name, ref.port):
                 yield Door(
                     kind=DoorKind.GATEWAY,
                     workload=workload.ref,
@@ -293,7 +326,7 @@ def _of_gateways(snapshot: Snapshot, backends: Backends) -> Iterator[Door]:
                     port=attached.port,
                     target=target,
                     seen=Seen.PROXY,
-                    doubt=doubt,
+                    doubt=doubt or alias,
                 )
 
 

@@ -10,8 +10,10 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from scanner.analysis.network.addresses import EVERY_IPV4, EVERY_IPV6, address_place, network_span, range_text, without
+from scanner.analysis.network.cilium_policies import CILIUM_KINDS
 from scanner.analysis.network.connectivity import POLICY_KINDS, Connectivity
 from scanner.analysis.network.doors import DOOR_KINDS, Door, Seen, doors
+from scanner.analysis.network.endpoints import API_SERVER, Endpoints
 from scanner.analysis.network.explanations import why_unknown
 from scanner.analysis.network.matching import node_spans, ones
 from scanner.analysis.network.ports import EVERY_PORT, Span, by_protocol, merged, port_span
@@ -38,6 +40,7 @@ _PROXY_SEEN = "it depends on which pods the controller runs in, which the API do
 #: "Traffic to and from the node where a Pod is running is always allowed", the API says.
 _OWN_NODE = "but that of its own node always"
 _API_SERVER_UNKNOWN = "the addresses of the API server are not read"
+_API_SERVER_PLUGIN = "whether what the rules name is the API server, on its node, is up to the network plugin"
 _NODES_UNREAD = "the addresses of the nodes are not read"
 
 #: Not routed on the internet, by their registries; of IPv6, only 2000::/3 is.
@@ -288,7 +291,13 @@ class _Judge:
         return Outward(verdict=verdict, ports=by_protocol(certain))
 
     def _to_api_server(self, classes: tuple[int, ...]) -> Outward:
-        """Judge by all addresses and pods: any of them may be the API server's."""
+        """Judge by its own addresses; where they are not known, by all addresses and pods: any may be the API server's.
+
+        Cilium knows the API server by another way than its address.
+        """
+        at = self._api_server
+        if at and not any(self.snapshot.of(*kind) for kind in CILIUM_KINDS):
+            return self._to_places(classes, at)
         peers = [self._peers(number, Direction.EGRESS, port) for number in classes for port in _API_PORTS]
         everything = self.found.matcher.outside | self.found.matcher.host_pods
         if all(sure & everything == everything for sure, _ in peers):
@@ -296,6 +305,25 @@ class _Judge:
         if not any(maybe & everything for _, maybe in peers):
             return Outward(verdict=Verdict.CLOSED, ports={})
         return Outward(verdict=Verdict.UNKNOWN, ports={}, note=_API_SERVER_UNKNOWN)
+
+    def _to_places(self, classes: tuple[int, ...], at: tuple[tuple[int, Span], ...]) -> Outward:
+        """Judge by addresses with ports; the pods that may have them, on the network of their node, count as maybe."""
+        first = len(self.found.grouping.classes)
+        certain: list[Span] = []
+        possible = False
+        for place, span in at:
+            target = 1 << (first + self.found.space.number_of(place))
+            for number in classes:
+                sure, maybe = self._peers(number, Direction.EGRESS, span)
+                certain += [span] if sure & target else []
+                possible = possible or bool(maybe & (target | self.found.matcher.host_pods))
+        verdict = Verdict.OPEN if certain else Verdict.UNKNOWN if possible else Verdict.CLOSED
+        note = _API_SERVER_PLUGIN if verdict is Verdict.UNKNOWN else ""
+        return Outward(verdict=verdict, ports=by_protocol(certain), note=note)
+
+    @cached_property
+    def _api_server(self) -> tuple[tuple[int, Span], ...]:
+        return self.snapshot.derive(Endpoints).places(API_SERVER)
 
     def _to_kubelets(self, classes: tuple[int, ...]) -> Outward:
         first = len(self.found.grouping.classes)

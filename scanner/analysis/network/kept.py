@@ -15,6 +15,7 @@ import msgspec
 from scanner.analysis.network.addresses import AddressSpace, address_place, range_text
 from scanner.analysis.network.calico_policies import CALICO_KINDS
 from scanner.analysis.network.connectivity import POLICY_KINDS, _policies, _spans
+from scanner.analysis.network.endpoints import Endpoints
 from scanner.analysis.network.exposure import READS
 from scanner.analysis.network.services import SERVICE
 from scanner.model.coverage import Read
@@ -124,7 +125,10 @@ class _Keeper:
         self._bodies: dict[tuple[bool, bytes], bytes] = {}
         self._owners = _owners(snapshot)
         # The ranges alone: all of the connectivity takes many times as long, and a scan may not need it.
-        self._space = AddressSpace.cut_at(_spans(snapshot, tuple(_policies(snapshot, policy_only=False))))
+        ranges = _spans(snapshot, tuple(_policies(snapshot, policy_only=False)))
+        # A pod that an endpoint names keeps its address, alone in its range.
+        endpoints = [(place, place) for place in snapshot.derive(Endpoints).all_places()]
+        self._space = AddressSpace.cut_at([*ranges, *endpoints])
         self._dropped = tuple(key for key in _PER_POD if not _is_asked(snapshot, key))
 
     def objects(self) -> Iterator[tuple[GroupKind, tuple[KubeObject, ...]]]:

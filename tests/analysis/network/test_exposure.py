@@ -180,3 +180,101 @@ def test_kubelets_are_found_by_the_addresses_of_nodes() -> None:
     egress = [{"to": [{"ipBlock": {"cidr": "10.1.0.0/16"}}], "ports": [{"port": 10250}]}]
     policy = network_policy("out", {}, policyTypes=["Egress"], egress=egress)
     assert _exposure(policy, node).reaches["kubelets"].verdict is Verdict.OPEN
+
+
+def _slice(service: str, address: str, *, namespace: str = "shop", **port: Any) -> dict[str, Any]:
+    labels = {"kubernetes.io/service-name": service}
+    return {
+        "apiVersion": "discovery.k8s.io/v1",
+        "kind": "EndpointSlice",
+        "metadata": {"name": service, "namespace": namespace, "labels": labels},
+        "addressType": "IPv4",
+        "endpoints": [{"addresses": [address]}],
+        "ports": [{"port": 8080} | port],
+    }
+
+
+def _at(address: str, **spec: Any) -> dict[str, Any]:
+    made = pod("cart", labels={"app": "cart"}, **spec)
+    return made | {"status": {"phase": "Running", "podIPs": [{"ip": address}]}}
+
+
+def _published(*objects: Mapping[str, Any]) -> tuple[Entry, ...]:
+    (found,) = exposures(snapshot(_service(type="LoadBalancer", selector=None), *objects))
+    return found.entries
+
+
+def test_a_service_without_selector_leads_to_the_pods_whose_addresses_were_written_down() -> None:
+    """By hand, or by a controller of somebody's own."""
+    entries = _published(_at("10.0.0.7"), _slice("cart", "10.0.0.7"))
+    assert {(e.door.kind, e.door.target, e.verdict) for e in entries} == {
+        ("LoadBalancer", (8079, 8079), Verdict.OPEN),
+        ("NodePort", (8079, 8079), Verdict.OPEN),
+    }
+
+
+@pytest.mark.parametrize(
+    ("one", "endpoints"),
+    [
+        (_at("10.0.0.8"), _slice("cart", "10.0.0.7")),
+        (_at("10.0.0.7"), _slice("other", "10.0.0.7")),
+        (_at("10.0.0.7"), _slice("cart", "10.0.0.7", name="other")),
+        (_at("10.0.0.7"), _slice("cart", "not an address")),
+        (_at("10.0.0.7", hostNetwork=True), _slice("cart", "10.0.0.7")),
+        (_at("10.0.0.7"), _slice("cart", "10.0.0.7", port=0)),
+    ],
+    ids=["another pod", "another Service", "another port", "no address", "the address of a node", "no port"],
+)
+def test_endpoints_of_something_else_are_no_door(one: dict[str, Any], endpoints: dict[str, Any]) -> None:
+    """The Service leads elsewhere, or nowhere."""
+    assert [entry for entry in _published(one, endpoints) if entry.door.through.kind == "Service"] == []
+
+
+def test_endpoints_do_not_count_for_a_service_with_a_selector() -> None:
+    """Its own controller writes them; what else lies there leads nowhere for certain."""
+    (found,) = exposures(
+        snapshot(_at("10.0.0.7"), _service(type="NodePort", selector={"app": "x"}), _slice("cart", "10.0.0.7"))
+    )
+    assert found.entries == ()
+
+
+def test_an_endpoint_of_a_file_names_its_pod() -> None:
+    """Pods of files have no addresses yet."""
+    named = _slice("cart", "10.0.0.7")
+    named["endpoints"][0]["targetRef"] = {"kind": "Pod", "name": "cart"}
+    assert {e.door.kind for e in _published(pod("cart"), named)} == {"LoadBalancer", "NodePort"}
+
+
+def test_an_ingress_to_another_name_of_a_service_may_be_a_door_to_it() -> None:
+    """Controllers differ in whether they follow a Service of type ExternalName."""
+    metadata = {"name": "other", "namespace": "shop"}
+    spec = {"type": "ExternalName", "externalName": "cart.shop.svc.cluster.local"}
+    alias = {"apiVersion": "v1", "kind": "Service", "metadata": metadata, "spec": spec}
+    backend = {"defaultBackend": {"service": {"name": "other", "port": {"number": 80}}}}
+    entry = _entry(_service(), alias, _INGRESS | {"spec": backend})
+    assert (entry.door.kind, entry.verdict) == ("Ingress", Verdict.UNKNOWN)
+    assert "another name" in entry.reasons[0]
+
+
+@pytest.mark.parametrize(
+    ("network", "port", "verdict"),
+    [
+        ("10.9.0.0/24", 6443, Verdict.OPEN),
+        ("10.9.0.0/24", 443, Verdict.CLOSED),
+        ("10.8.0.0/24", 6443, Verdict.CLOSED),
+    ],
+)
+def test_the_api_server_is_reached_at_its_own_address(network: str, port: int, verdict: Verdict) -> None:
+    """The endpoints of the Service `kubernetes` say where it is, so that a rule for some addresses can be judged."""
+    egress = [{"to": [{"ipBlock": {"cidr": network}}], "ports": [{"port": port}]}]
+    policy = network_policy("out", {}, policyTypes=["Egress"], egress=egress)
+    server = _slice("kubernetes", "10.9.0.1", namespace="default", name="https", port=6443)
+    reached = _exposure(policy, server).reaches["api-server"]
+    assert (reached.verdict, reached.ports) == (verdict, {"TCP": "6443"} if verdict is Verdict.OPEN else {})
+
+
+def test_without_its_address_the_api_server_may_be_behind_any_rule() -> None:
+    """Files do not tell it."""
+    egress = [{"to": [{"ipBlock": {"cidr": "10.9.0.0/24"}}], "ports": [{"port": 6443}]}]
+    policy = network_policy("out", {}, policyTypes=["Egress"], egress=egress)
+    assert _exposure(policy).reaches["api-server"].verdict is Verdict.UNKNOWN

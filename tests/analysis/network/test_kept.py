@@ -17,7 +17,7 @@ from scanner.cluster.manifests import read_manifests
 from scanner.model.refs import ClusterName, ObjectRef
 from scanner.model.snapshot import Snapshot, SourceKind
 from tests.analysis.network.worlds import calico_worlds, worlds
-from tests.builders import NOW, snapshot
+from tests.builders import NOW, pod, snapshot
 from tests.cli.running import EXAMPLE
 
 _thorough = settings(deadline=None, max_examples=300, suppress_health_check=list(HealthCheck))
@@ -143,3 +143,31 @@ def _row(key: tuple[str, ...], end: str) -> tuple[str, ...]:
     own, direction, protocol, ports, unknown = key[:5]
     ends = (own, end) if direction == Direction.EGRESS else (end, own)
     return (*ends, protocol, ports, unknown)
+
+
+def test_a_pod_that_an_endpoint_names_keeps_its_address() -> None:
+    """Its neighbours in the same range do not."""
+    metadata = {"name": "cart", "namespace": "shop"}
+    labels = {"kubernetes.io/service-name": "cart"}
+    _assert_same(
+        snapshot(
+            *(
+                pod(f"cart-{n}", owner="StatefulSet cart")
+                | {"status": {"phase": "Running", "podIPs": [{"ip": f"10.0.0.{n}"}]}}
+                for n in range(3)
+            ),
+            {
+                "apiVersion": "v1",
+                "kind": "Service",
+                "metadata": metadata,
+                "spec": {"type": "NodePort", "ports": [{"port": 80}]},
+            },
+            {
+                "apiVersion": "discovery.k8s.io/v1",
+                "kind": "EndpointSlice",
+                "metadata": metadata | {"labels": labels},
+                "endpoints": [{"addresses": ["10.0.0.1"]}],
+                "ports": [{"port": 80}],
+            },
+        )
+    )
