@@ -111,6 +111,7 @@ def store(engine: Engine, snapshot: Snapshot, evaluation: Evaluation, ran: list[
             evaluation=evaluation,
             judgements=judgements,
             grants=b"",
+            secrets=b"",
             network=network,
             network_states_kept=20,
             policies=ran,

@@ -23,6 +23,7 @@ from scanner.api.routes import (
     rbac_usage,
     resources,
     scans,
+    secrets,
     summary,
 )
 from scanner.errors import ClusterError, ScannerError, ScanRunningError, ScanStoppedError, StoreError
@@ -56,7 +57,20 @@ def create_app(services: Services, limits: Limits, *, version: str) -> FastAPI:
         exception_handlers=dict(_handlers()),
     )
     app.state.services = services
-    for module in (scans, findings, resources, policies, summary, rbac, rbac_usage, network, audit, health, home):
+    for module in (
+        scans,
+        findings,
+        resources,
+        policies,
+        summary,
+        rbac,
+        rbac_usage,
+        secrets,
+        network,
+        audit,
+        health,
+        home,
+    ):
         app.include_router(module.router)
     app.add_middleware(Conditional)
     app.add_middleware(Shell, limits=limits, metrics=services.metrics)

@@ -14,6 +14,7 @@ from scanner.model.refs import ClusterName
 from scanner.service.fixes import LastFixes
 from scanner.service.grants import LastGrants
 from scanner.service.networks import KeptNetworks
+from scanner.service.secret_paths import LastSecretPaths
 from scanner.store.scans import RunningScan
 from scanner.telemetry import Metrics
 
@@ -48,6 +49,8 @@ class Services:
     fixes: LastFixes = field(default_factory=LastFixes)
     #: Who could connect to whom, as of the scans that are kept.
     networks: KeptNetworks = field(default_factory=KeptNetworks)
+    #: Who reaches which Secret, as of the last scan.
+    secrets: LastSecretPaths = field(default_factory=LastSecretPaths)
     #: None if the API server's audit events are not taken.
     audit: AuditWebhook | None = None
 

@@ -2,10 +2,12 @@
 
 import argparse
 
+from scanner.cli.secrets_access import add_access
 from scanner.cli.secrets_tls_rights import add_tls_rights
 
 
 def register(parser: argparse.ArgumentParser) -> None:
     """Add the subcommands."""
     commands = parser.add_subparsers(metavar="COMMAND", required=True)
+    add_access(commands)
     add_tls_rights(commands)

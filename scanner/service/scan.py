@@ -29,6 +29,7 @@ from scanner.posture.diff import Changes, Judgement, diff, judgements_of
 from scanner.posture.news import Subscription, announcements_for
 from scanner.service.grants import packed_grants
 from scanner.service.networks import PackedNetwork, packed_network
+from scanner.service.secret_paths import packed_secret_world
 from scanner.store.database import writing
 from scanner.store.findings import changes_of_resolved, count_open_by_severity, known_findings, write_changes
 from scanner.store.grants import write_grants
@@ -45,6 +46,7 @@ from scanner.store.scans import (
     has_succeeded,
     record_progress,
 )
+from scanner.store.secret_worlds import write_secret_world
 
 #: Told how many steps of how many are done; raises `ScanStoppedError` when the scan is to stop.
 Progress = Callable[[int, int], None]
@@ -109,6 +111,7 @@ def run_scan(  # noqa: PLR0913 - the parts that the composition root joins
             evaluation = evaluate(snapshot, policies, now=snapshot.taken_at, progress=pulse.phase("judging"))
             judgements = judgements_of(evaluation.findings, scan.cluster, policies)
             grants = packed_grants(snapshot)
+            secrets = packed_secret_world(snapshot)
             network = packed_network(snapshot)
         # The pulse has ended: from here on the transaction itself holds the scan's row.
         with writing(engine) as connection:
@@ -121,6 +124,7 @@ def run_scan(  # noqa: PLR0913 - the parts that the composition root joins
                 evaluation=evaluation,
                 judgements=judgements,
                 grants=grants,
+                secrets=secrets,
                 network=network,
                 network_states_kept=network_states_kept,
                 policies=policies,
@@ -199,6 +203,7 @@ def _store(  # noqa: PLR0913 - everything that one transaction joins
     evaluation: Evaluation,
     judgements: Sequence[Judgement],
     grants: bytes,
+    secrets: bytes,
     network: PackedNetwork,
     network_states_kept: int,
     policies: Sequence[Policy],
@@ -212,6 +217,7 @@ def _store(  # noqa: PLR0913 - everything that one transaction joins
     write_changes(connection, scan, changes, now)
     resources = _store_resources(connection, scan.cluster, snapshot, evaluation.findings, now)
     write_grants(connection, scan, grants)
+    write_secret_world(connection, scan, secrets)
     write_network(
         connection,
         scan,

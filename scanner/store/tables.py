@@ -241,6 +241,18 @@ class GrantsRow(SQLModel, table=True):
     snapshot: bytes = Field(sa_column=Column(LargeBinary, nullable=False))
 
 
+class SecretWorldRow(SQLModel, table=True):
+    """What uses Secrets, as of a cluster's last stored scan: one row a cluster, replaced by the next scan."""
+
+    __tablename__ = "secret_worlds"
+
+    cluster: str = Field(primary_key=True, sa_type=KEY)
+    #: The scan that saw it.
+    scan_id: str = Field(sa_type=KEY)
+    #: A `scanner.analysis.paths.secret_world.SecretWorld` as gzip of JSON: names and uses, never a value.
+    world: bytes = Field(sa_column=Column(LargeBinary, nullable=False))
+
+
 class NetworkStateRow(SQLModel, table=True):
     """What decided who could connect to whom in some scans of a cluster: one row for all scans that saw the same."""
 
@@ -325,6 +337,7 @@ FINDINGS = _table(FindingRow)
 FINDING_EVENTS = _table(FindingEventRow)
 DELIVERIES = _table(DeliveryRow)
 GRANTS = _table(GrantsRow)
+SECRET_WORLDS = _table(SecretWorldRow)
 NETWORK_STATES = _table(NetworkStateRow)
 NETWORK_SCANS = _table(NetworkScanRow)
 AUDIT_IDENTITIES = _table(AuditIdentityRow)

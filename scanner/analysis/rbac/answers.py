@@ -69,6 +69,11 @@ def what_can(snapshot: Snapshot, identity: Identity) -> Rights:
     )
 
 
+def missing_in(snapshot: Snapshot, namespace: str) -> tuple[str, ...]:
+    """Name what was not read and may grant somebody something in a namespace; empty if all was read."""
+    return _missing(snapshot, frozenset({"", namespace}), unresolved_roles(snapshot))
+
+
 def _scopes(request: Request) -> frozenset[str]:
     """Return where bindings count for a request: the whole cluster (empty), and its namespace if it has one."""
     return frozenset({"", request.namespace})

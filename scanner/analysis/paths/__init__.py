@@ -1,0 +1,1 @@
+"""What follows from several analyses together: who reaches what, and through what."""
