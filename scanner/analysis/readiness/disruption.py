@@ -9,6 +9,7 @@ import msgspec
 
 from scanner.analysis.readiness.doubt import doubted
 from scanner.analysis.readiness.scale import scale_of
+from scanner.analysis.readiness.selected import Selected
 from scanner.model.answer import Answer
 from scanner.model.availability import DisruptionBudgetBody, DisruptionBudgetSpec
 from scanner.model.finding import Fact, Outcome
@@ -83,13 +84,14 @@ def budgets_that_block_drains(snapshot: Snapshot, *, now: dt.datetime) -> Iterat
     DaemonSets, which drains leave alone.
     """
     del now  # nothing here depends on the time
-    by_namespace: dict[str, list[Workload]] = defaultdict(list)
+    covered: dict[ObjectRef, list[Workload]] = defaultdict(list)
     for workload in snapshot.workloads:
         if workload.ref.group_kind != _DAEMON_SET:
-            by_namespace[workload.ref.namespace].append(workload)
-    for namespace, budgets in snapshot.derive(budgets_by_namespace).items():
+            for budget in _budgets_of(snapshot, workload):
+                covered[budget.ref].append(workload)
+    for budgets in snapshot.derive(budgets_by_namespace).values():
         for budget in budgets:
-            yield _blocking(snapshot, budget, [w for w in by_namespace[namespace] if budget.covers(w)])
+            yield _blocking(snapshot, budget, covered[budget.ref])
 
 
 def _unprotected(snapshot: Snapshot, workload: Workload) -> Answer:
@@ -105,8 +107,17 @@ def _unprotected(snapshot: Snapshot, workload: Workload) -> Answer:
 
 
 def _budgets_of(snapshot: Snapshot, workload: Workload) -> list[Budget]:
-    budgets = snapshot.derive(budgets_by_namespace).get(workload.ref.namespace, ())
-    return [budget for budget in budgets if budget.covers(workload)]
+    index = snapshot.derive(_index).get(workload.ref.namespace)
+    candidates = index.candidates(workload.template.labels) if index else ()
+    return [budget for budget in candidates if budget.covers(workload)]
+
+
+def _index(snapshot: Snapshot) -> Mapping[str, Selected[Budget]]:
+    """Find budgets by what they require of labels, in each namespace."""
+    return {
+        namespace: Selected([(b.spec.selector.match_labels or {}, b) for b in budgets if b.spec.selector])
+        for namespace, budgets in snapshot.derive(budgets_by_namespace).items()
+    }
 
 
 def _blocking(snapshot: Snapshot, budget: Budget, covered: Sequence[Workload]) -> Answer:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from scanner.analysis.readiness.doubt import doubted
 from scanner.analysis.readiness.scale import AUTOSCALER, scale_of
+from scanner.analysis.readiness.selected import Selected
 from scanner.model.answer import Answer
 from scanner.model.availability import PriorityClassBody
 from scanner.model.finding import Fact, Outcome
@@ -51,13 +52,24 @@ def services_by_namespace(snapshot: Snapshot) -> Mapping[str, Sequence[Service]]
 
 def services_before(snapshot: Snapshot, workload: Workload) -> tuple[Service, ...]:
     """Return the Services that send traffic to the pods of a workload, but for those that are scraped for metrics."""
-    labels = workload.template.labels
-    return tuple(
-        service
-        for service in snapshot.derive(services_by_namespace).get(workload.ref.namespace, ())
-        if not service.is_scraped
-        and all(labels.get(key) == value for key, value in (service.spec.selector or {}).items())
-    )
+    return snapshot.derive(_callers).get(workload.ref, ())
+
+
+def _callers(snapshot: Snapshot) -> Mapping[ObjectRef, tuple[Service, ...]]:
+    """Find the Services before all workloads that have some: several policies ask for them."""
+    by_namespace = snapshot.derive(services_by_namespace)
+    selected = {
+        namespace: Selected([(s.spec.selector or {}, s) for s in services if not s.is_scraped])
+        for namespace, services in by_namespace.items()
+    }
+    found: dict[ObjectRef, tuple[Service, ...]] = {}
+    for workload in snapshot.workloads:
+        labels = workload.template.labels
+        candidates = selected[workload.ref.namespace].candidates(labels) if workload.ref.namespace in selected else ()
+        services = tuple(service for service in candidates if (service.spec.selector or {}).items() <= labels.items())
+        if services:
+            found[workload.ref] = services
+    return found
 
 
 def serving_without_readiness_probe(snapshot: Snapshot, *, now: dt.datetime) -> Iterator[Answer]:
