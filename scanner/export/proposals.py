@@ -83,6 +83,8 @@ class ProposalReport(msgspec.Struct, frozen=True, rename="camel"):
     kept: tuple[ReportedConnections, ...]
     #: What was allowed and is cut.
     cut: tuple[ReportedConnections, ...]
+    #: What policies that are there do not allow for certain, and the proposed ones do.
+    opened: tuple[ReportedConnections, ...]
 
 
 def proposal_report(cluster: str, proposal: Proposal) -> ProposalReport:
@@ -96,6 +98,7 @@ def proposal_report(cluster: str, proposal: Proposal) -> ProposalReport:
         policies=tuple(ReportedPolicy(p.manifest, p.reasons) for p in proposal.policies),
         kept=tuple(map(_reported, proposal.kept)),
         cut=tuple(map(_reported, proposal.cut)),
+        opened=tuple(map(_reported, proposal.opened)),
     )
 
 
@@ -155,6 +158,8 @@ def _parts(proposal: Proposal) -> Iterator[str]:
         yield yaml.dump(manifest, Dumper=yaml.CSafeDumper, sort_keys=False, width=120, allow_unicode=True)
     yield "---\n# Proven by the engine, by policies alone: every need above stays as open as it was.\n"
     yield from _listed("Cut", proposal.cut)
+    if proposal.opened:
+        yield from _listed("Opened, which policies of today do not allow for certain", proposal.opened)
     yield from _listed("Still allowed", proposal.kept)
 
 

@@ -21,10 +21,10 @@ def test_yaml_says_what_it_rests_on_and_what_it_does(said: str) -> None:
     assert said in plimsoll("network", "propose", "--manifests", EXAMPLE, "-n", "shop").out
 
 
-def test_json_has_manifests_assumptions_and_both_lists() -> None:
+def test_json_has_manifests_assumptions_and_all_lists() -> None:
     """For programs."""
     report = plimsoll("network", "propose", "--manifests", EXAMPLE, "-o", "json").json
-    assert {"assumptions", "policies", "kept", "cut"} <= report.keys()
+    assert {"assumptions", "policies", "kept", "cut", "opened"} <= report.keys()
 
 
 def test_a_namespace_that_does_not_exist_is_bad_input() -> None:

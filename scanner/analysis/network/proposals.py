@@ -114,6 +114,8 @@ class Proposal:
     kept: tuple[Connections, ...]
     #: What they could do and no longer can.
     cut: tuple[Connections, ...]
+    #: What policies that are there do not allow for certain, and these would: policies add up.
+    opened: tuple[Connections, ...]
 
     @property
     def broken(self) -> tuple[str, ...]:
@@ -132,8 +134,9 @@ def propose(snapshot: Snapshot, namespaces: Iterable[str] = ()) -> Proposal:
         policies=policies,
         assumptions=(*ALWAYS_ASSUMED, *_of_others(snapshot, chosen), *sorted({n.assumed for n in wanted} - {""})),
         needs=tuple(_proven(snapshot, sides[0], sides[1], wanted)),
-        kept=tuple(_connections(found, State.OPEN, chosen)),
-        cut=tuple(_connections(found, State.CLOSED, chosen)),
+        kept=tuple(_connections(found, chosen, was_open=True, is_open=True)),
+        cut=tuple(_connections(found, chosen, was_open=True, is_open=False)),
+        opened=tuple(_connections(found, chosen, was_open=False, is_open=True)),
     )
 
 
@@ -302,11 +305,13 @@ def _peers(namespace: str, end: End) -> list[dict[str, Any]]:
             return [{"namespaceSelector": {"matchLabels": {_NAMESPACE_NAME: end.namespace}}, **own}]
 
 
-def _connections(found: Iterable[Difference], after: State, namespaces: frozenset[str]) -> Iterator[Connections]:
-    """Yield what was open from and to pods of these namespaces, and is so now."""
+def _connections(
+    found: Iterable[Difference], namespaces: frozenset[str], *, was_open: bool, is_open: bool
+) -> Iterator[Connections]:
+    """Yield what was open from and to pods of these namespaces, or was not, and is now, or is not."""
     for difference in found:
-        changes = (c for c in difference.changes if c.before is State.OPEN)
-        spans = merged(span for c in changes if (c.after is State.OPEN) == (after is State.OPEN) for span in c.spans)
+        changes = (c for c in difference.changes if (c.before is State.OPEN) == was_open)
+        spans = merged(span for c in changes if (c.after is State.OPEN) == is_open for span in c.spans)
         inside, beyond = _parted(difference.sources, namespaces)
         reached, _ = _parted(difference.destinations, namespaces)
         for sources, destinations in ((inside, difference.destinations), (beyond, reached)):

@@ -78,6 +78,19 @@ def test_who_names_a_service_keeps_its_target_port() -> None:
     assert _between(found, "front/web", "shop/cart") == ["TCP 8080"]
 
 
+def test_what_policies_of_today_cut_and_the_proposal_opens_is_told() -> None:
+    """Policies add up: a need that somebody cut on purpose is for a person to look at."""
+    deny = network_policy("deny", {}, policyTypes=["Ingress"])
+    found = propose(snapshot(_service(), _cart(), _web(), deny))
+    opened = [([w.name for w in c.sources.workloads], by_protocol(c.spans)) for c in found.opened]
+    assert opened == [(["web"], {"TCP": "8080"})]
+
+
+def test_without_policies_nothing_is_opened() -> None:
+    """All of it is open already."""
+    assert propose(snapshot(_service(), _cart(), _web())).opened == ()
+
+
 def test_who_does_not_name_a_service_is_cut_off_where_another_does() -> None:
     """A stranger in another namespace, and a neighbour."""
     found = propose(snapshot(_service(), _cart(), _web(), workload("spy", namespace="front"), workload("neighbour")))
