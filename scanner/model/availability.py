@@ -37,8 +37,10 @@ class ResourceMetric(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 class Metric(msgspec.Struct, frozen=True, rename="camel", omit_defaults=True):
-    """One metric of an autoscaler; both fields are missing for metrics that come from elsewhere."""
+    """One metric of an autoscaler; both last fields are missing for metrics that come from elsewhere."""
 
+    #: `Resource`, `ContainerResource`, `Pods`, `Object` or `External`; empty in files that forgot it.
+    type: str = ""
     resource: ResourceMetric | None = None
     container_resource: ResourceMetric | None = None
 

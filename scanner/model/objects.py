@@ -58,6 +58,8 @@ class FieldManager(msgspec.Struct, frozen=True, omit_defaults=True):
     manager: str = ""
     #: `Apply` or `Update`.
     operation: str = ""
+    #: The version of the API in which it wrote them.
+    api_version: str = msgspec.field(default="", name="apiVersion")
     #: RFC 3339; when it last changed the set of its fields or one of them.
     time: str = ""
     subresource: str = ""

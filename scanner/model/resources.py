@@ -176,11 +176,13 @@ RESOURCES: tuple[Resource, ...] = (
             ("prometheuses", "Prometheus"),
         )
     ),
+    _grouped("velero.io", "schedules", "Schedule", "whether backups are made"),
+    _grouped(_MONITORING, "prometheusrules", "PrometheusRule", "which workloads alerts are about"),
     _grouped(
         "apiregistration.k8s.io",
         "apiservices",
         "APIService",
-        "which pods the API server calls, for proposed NetworkPolicies",
+        "which pods the API server calls, for proposed NetworkPolicies, and which metrics it serves",
         namespaced=False,
     ),
     *(

@@ -34,6 +34,7 @@ from scanner.analysis.readiness import (
     alerts,
     apis,
     autoscaling,
+    backups,
     connections,
     control_plane,
     disruption,
@@ -44,6 +45,7 @@ from scanner.analysis.readiness import (
     scale,
     scraping,
     serving,
+    skew,
 )
 from scanner.analysis.secrets import certificates, issued, literals, references, tokens
 from scanner.model.answer import Answer
@@ -124,9 +126,14 @@ QUESTIONS: Mapping[str, Question] = {
     "readiness.autoscalers_against_replicas": Question(
         ask=autoscaling.autoscalers_against_replicas, reads=(scale.AUTOSCALER, *_WORKLOADS)
     ),
+    "readiness.autoscalers_without_adapter": Question(
+        ask=autoscaling.autoscalers_without_adapter, reads=(scale.AUTOSCALER, autoscaling.API_SERVICE)
+    ),
+    "readiness.backups_made": Question(ask=backups.backups_made, reads=()),
     "readiness.budgets_that_block_drains": Question(
         ask=disruption.budgets_that_block_drains, reads=(disruption.BUDGET, scale.AUTOSCALER, *_WORKLOADS)
     ),
+    "readiness.component_skew": Question(ask=skew.component_skew, reads=skew.READS),
     "readiness.containers_without": Question(
         ask=resources.containers_without, reads=(resources.LIMIT_RANGE, *_WORKLOADS)
     ),

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from scanner.model.answer import Answer
 from scanner.model.finding import Fact, Outcome
+from scanner.model.objects import KubeObject
 from scanner.model.snapshot import Snapshot
 
 _MINOR = re.compile(r"^v?1\.([0-9]{1,3})")
@@ -66,22 +67,37 @@ REMOVED: Mapping[tuple[str, str], Removal] = {
 def removed_apis(snapshot: Snapshot, *, now: dt.datetime) -> Iterator[Answer]:
     """Tell which objects are written in a version of their API that Kubernetes removes or has removed.
 
-    A cluster gives its objects in versions that it serves, so that this is mostly about files, and about clusters that
-    are old themselves. What their authors wrote is not kept in a cluster: passes there are about what is served.
+    A cluster gives its objects in versions that it serves; in which version somebody last wrote one, its managed fields
+    tell, as far as they are kept.
     """
     del now  # nothing here depends on the time
     found = _MINOR.match(snapshot.server_version)
     server = int(found[1]) if found else None
     for objects in snapshot.objects.values():
         for thing in objects:
-            removal = REMOVED.get((thing.api_version, thing.kind))
-            if removal is None:
+            found_in = _old_version(thing)
+            if found_in is None:
                 continue
+            version, fact = found_in
+            removal = REMOVED[version, thing.kind]
             gone = server is not None and server >= removal.minor
             yield Answer(
                 resource=thing.ref,
                 outcome=Outcome.FAIL,
-                message=f"{thing.api_version} {'was' if gone else 'is'} removed in Kubernetes 1.{removal.minor}; "
+                message=f"{version} {'was' if gone else 'is'} removed in Kubernetes 1.{removal.minor}; "
                 f"use {removal.instead}",
-                evidence=(Fact(path="apiVersion", value=thing.api_version),),
+                evidence=(fact,),
             )
+
+
+def _old_version(thing: KubeObject) -> tuple[str, Fact] | None:
+    """Return a removed version in which an object is, or was last written by somebody, and what shows it."""
+    if (thing.api_version, thing.kind) in REMOVED:
+        return thing.api_version, Fact(path="apiVersion", value=thing.api_version)
+    if b"beta" not in thing.managers:  # as all removed versions have: most objects are decided here
+        return None
+    for manager in thing.field_managers:
+        if (manager.api_version, thing.kind) in REMOVED:
+            note = f"written so by {manager.manager}"
+            return manager.api_version, Fact(path="metadata.managedFields", value=manager.api_version, note=note)
+    return None

@@ -20,11 +20,12 @@ from scanner.model.availability import (
 )
 from scanner.model.finding import Fact, Outcome
 from scanner.model.objects import KubeObject
-from scanner.model.refs import ObjectRef
+from scanner.model.refs import GroupKind, ObjectRef
 from scanner.model.resources import BY_KIND
 from scanner.model.snapshot import Snapshot, SourceKind
 from scanner.model.workload import TEMPLATE_PATHS, Workload
 
+API_SERVICE = GroupKind("apiregistration.k8s.io", "APIService")
 #: Where metrics that autoscaling/v1 has no field for are kept; with it, a missing CPU target is none.
 _V1_METRICS = "autoscaling.alpha.kubernetes.io/metrics"
 
@@ -109,9 +110,57 @@ def resource_metrics_served(snapshot: Snapshot, *, now: dt.datetime) -> Iterator
             )
 
 
+#: Types of metrics, and the group of the API that an adapter serves them by.
+_ADAPTED = {"Pods": "custom.metrics.k8s.io", "Object": "custom.metrics.k8s.io", "External": "external.metrics.k8s.io"}
+
+
+def autoscalers_without_adapter(snapshot: Snapshot, *, now: dt.datetime) -> Iterator[Answer]:
+    """Tell which autoscalers measure what an adapter must serve although no APIService is there for it.
+
+    Files do not tell what runs in the cluster: unknown, unless the APIService is among them.
+    """
+    del now  # nothing here depends on the time
+    served = snapshot.derive(metrics_served)
+    missing = tuple(read.missing for read in snapshot.inconclusive((API_SERVICE,)))
+    is_known = snapshot.source is SourceKind.LIVE and not missing
+    for autoscaler in snapshot.of(*AUTOSCALER):
+        metrics = autoscaler.decode(AutoscalerBody).spec.metrics or ()
+        lacking = sorted({_ADAPTED[m.type] for m in metrics if m.type in _ADAPTED} - served)
+        if not lacking:
+            yield Answer(resource=autoscaler.ref, outcome=Outcome.PASS, message="What it measures has an API")
+            continue
+        yield Answer(
+            resource=autoscaler.ref,
+            outcome=Outcome.FAIL if is_known else Outcome.UNKNOWN,
+            message=f"No APIService serves {' and '.join(lacking)}" + ("" if is_known else ", as far as could be read"),
+            evidence=(Fact(path="spec.metrics", value=lacking),),
+            missing=() if is_known else missing or ("list apiservices.apiregistration.k8s.io",),
+        )
+
+
+class _ServedSpec(msgspec.Struct, frozen=True):
+    group: str = ""
+
+
+class _Served(msgspec.Struct, frozen=True):
+    spec: _ServedSpec = _ServedSpec()
+
+
+def metrics_served(snapshot: Snapshot) -> frozenset[str]:
+    """Return the groups that APIServices register."""
+    return frozenset(_group_of(thing) for thing in snapshot.of(*API_SERVICE))
+
+
+def _group_of(thing: KubeObject) -> str:
+    try:
+        return thing.decode(_Served).spec.group
+    except msgspec.ValidationError:  # only a file can hold a group that is no text
+        return ""
+
+
 def serves_resource_metrics(snapshot: Snapshot) -> bool:
-    """Tell whether a container runs a program that is known to serve the metrics API."""
-    return any(
+    """Tell whether an APIService serves the metrics API, or a container runs a program that is known to."""
+    return "metrics.k8s.io" in snapshot.derive(metrics_served) or any(
         _METRICS_SERVERS.search(str(container.spec.get("image") or "").rpartition("/")[2])
         for workload in snapshot.workloads
         for container in workload.template.containers

@@ -50,15 +50,15 @@ def control_plane_flags(  # noqa: PLR0913 - the arguments are the words of a pol
 ) -> Iterator[Answer]:
     """Tell of each pod of a component whether a flag has a value that may be.
 
-    `allow` lists the only values allowed; `needs` and `refuses` what a list of values must and must not have; `least` is
-    the smallest number; with none of them, the flag must be set. `default` is what counts where it is not set. Flags of
-    `instead` take its place: what their file says is unknown. Where no such pod is seen there is no answer:
+    `allow` lists the only values allowed; `needs` and `refuses` what a list of values must and must not have; `least`
+    is the smallest number; with none of them, the flag must be set. `default` is what counts where it is not set. Flags
+    of `instead` take its place: what their file says is unknown. Where no such pod is seen there is no answer:
     `control_plane_seen` says so, once.
     """
     del now  # nothing here depends on the time
-    for workload, container in _running(snapshot, component):
-        given = _flag(container, flag)
-        other = next((name for name in instead if _flag(container, name) is not None), "")
+    for workload, container in running(snapshot, component):
+        given = flag_of(container, flag)
+        other = next((name for name in instead if flag_of(container, name) is not None), "")
         value = default if given is None else given
         if given is None and other:
             message = f"--{other} names a file, which nobody here can read"
@@ -77,7 +77,7 @@ def control_plane_flags(  # noqa: PLR0913 - the arguments are the words of a pol
 def control_plane_seen(snapshot: Snapshot, *, now: dt.datetime, components: Sequence[str]) -> Iterator[Answer]:
     """Tell of the cluster whether the flags of these components can be seen at all: else they are unknown."""
     del now  # nothing here depends on the time
-    hidden = [component for component in components if not _running(snapshot, component)]
+    hidden = [component for component in components if not running(snapshot, component)]
     if hidden:
         yield _unseen(snapshot, f"No pod shows the flags of {', '.join(hidden)}", "list pods")
     else:
@@ -91,15 +91,15 @@ def version_skew(snapshot: Snapshot, *, now: dt.datetime) -> Iterator[Answer]:
     Source: https://kubernetes.io/releases/version-skew-policy/
     """
     del now  # nothing here depends on the time
-    server = _minor(snapshot.server_version)
+    server = minor_of(snapshot.server_version)
     nodes = snapshot.of(*NODE)
     if server is None or not nodes:
         yield _unseen(snapshot, "The versions of API server and nodes are not known", "list nodes")
         return
     oldest = server - (_OLDEST_KUBELET if server >= _THREE_FROM else _OLDEST_KUBELET_BEFORE)
     for node in nodes:
-        version = _kubelet(node)
-        minor = _minor(version)
+        version = kubelet_of(node)
+        minor = minor_of(version)
         if minor is None:
             yield Answer(resource=node.ref, outcome=Outcome.UNKNOWN, message="The version of its kubelet is not known")
         elif oldest <= minor <= server:
@@ -118,7 +118,7 @@ def managed_service(snapshot: Snapshot) -> str:
     """Return the name of the managed service that the cluster belongs to, by versions and labels; empty if none."""
     words = [snapshot.server_version]
     for node in snapshot.of(*NODE):
-        words += [_kubelet(node), *(node.meta.labels or {})]
+        words += [kubelet_of(node), *(node.meta.labels or {})]
     return next((name for sign, name in _MANAGED if any(sign in word for word in words)), "")
 
 
@@ -130,12 +130,14 @@ class _Status(msgspec.Struct, rename="camel"):
     node_info: _Info | None = None
 
 
-def _kubelet(node: KubeObject) -> str:
+def kubelet_of(node: KubeObject) -> str:
+    """Return the version of a node's kubelet, empty if its status has none."""
     status = msgspec.json.decode(node.status, type=_Status) if node.status else _Status()
     return status.node_info.kubelet_version if status.node_info else ""
 
 
-def _minor(version: str) -> int | None:
+def minor_of(version: str) -> int | None:
+    """Return the minor of a version of Kubernetes 1.x: 37 for `v1.37.2`; None for what is no such version."""
     found = _VERSION.match(version)
     return int(found[1]) if found else None
 
@@ -147,7 +149,7 @@ def _unseen(snapshot: Snapshot, message: str, read: str) -> Answer:
     return Answer(resource=cluster, outcome=Outcome.UNKNOWN, message=f"{message}{where}", missing=(read,))
 
 
-def _running(snapshot: Snapshot, component: str) -> list[tuple[Workload, Container]]:
+def running(snapshot: Snapshot, component: str) -> list[tuple[Workload, Container]]:
     """Return the containers that run a component; a mirror pod belongs to its node, but lies in the namespace."""
     return [
         (workload, container)
@@ -163,7 +165,7 @@ def _program(container: Container) -> str:
     return str(words[0]).rpartition("/")[2] if words else ""
 
 
-def _flag(container: Container, flag: str) -> str | None:
+def flag_of(container: Container, flag: str) -> str | None:
     """Return the value of a flag: `--name=value`, `--name value`, or `true` for `--name` alone; the last one counts."""
     words = [str(w) for field in ("command", "args") for w in container.spec.get(field) or ()]
     found = None
