@@ -31,6 +31,10 @@ class SecretUseKind(enum.StrEnum):
     INGRESS_TLS = "ingressTLS"
     GATEWAY_TLS = "gatewayTLS"
     SERVICE_ACCOUNT = "serviceAccount"
+    #: Storage: a PersistentVolume or a StorageClass, whose driver takes it.
+    VOLUME_SOURCE = "volumeSource"
+    #: A custom resource, whose operator takes it.
+    OPERATOR = "operator"
 
 
 @dataclass(frozen=True, slots=True, order=True)

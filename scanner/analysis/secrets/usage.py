@@ -9,6 +9,7 @@ from typing import Any
 
 import msgspec
 
+from scanner.analysis.secrets.operators import operator_uses
 from scanner.model.network import IngressBody
 from scanner.model.objects import KubeObject
 from scanner.model.refs import ObjectRef
@@ -37,6 +38,7 @@ def secret_uses(snapshot: Snapshot) -> tuple[SecretUse, ...]:
     found += [use for o in snapshot.of("", "ServiceAccount") for use in uses_of_service_account(o)]
     found += [use for o in snapshot.of("networking.k8s.io", "Ingress") for use in uses_of_ingress(o)]
     found += [use for o in snapshot.of("gateway.networking.k8s.io", "Gateway") for use in uses_of_gateway(o)]
+    found += operator_uses(snapshot)
     return tuple(sorted(found, key=lambda use: (use.secret, use.user, use.path)))
 
 

@@ -59,7 +59,7 @@ class SecretPage(Page[SecretOut]):
     as_of: AsOf = Field(description="What the answer is from.")
 
 
-class StepOut(Shape):
+class SecretStepOut(Shape):
     """One step of a route."""
 
     subject: SubjectOut = Field(description="Who does it.")
@@ -68,7 +68,7 @@ class StepOut(Shape):
     chains: list[ChainOut] = Field(description="What lets it; several where it takes several rights.")
 
 
-class RouteOut(Shape):
+class SecretRouteOut(Shape):
     """One way to a Secret."""
 
     means: str = Field(description="Of its first step.", examples=["get"])
@@ -76,20 +76,20 @@ class RouteOut(Shape):
         description="The API server's answer holds the Secret; a SubjectAccessReview says the same."
     )
     is_named: bool = Field(description="The right on the Secret, or on what uses it, is limited to names.")
-    steps: list[StepOut] = Field(description="In order; the last reaches the Secret.")
+    steps: list[SecretStepOut] = Field(description="In order; the last reaches the Secret.")
     others: int = Field(description="How many more grants give the first step.")
     doubts: list[str] = Field(description="What may stand in the way, or is needed besides.")
 
 
-class ReachOut(Shape):
+class SecretReachOut(Shape):
     """Somebody who reaches a Secret."""
 
     subject: SubjectOut = Field(description="Who; a group stands for its members.")
-    routes: list[RouteOut] = Field(description="How; the shortest first.")
+    routes: list[SecretRouteOut] = Field(description="How; the shortest first.")
     expected: str = Field(description="Why it is as it should be, if it is: Kubernetes' own grant, unchanged.")
 
 
-class UseOut(Shape):
+class SecretUseOut(Shape):
     """One place that refers to a Secret."""
 
     kind: str = Field(description="How it is used.", examples=["env"])
@@ -108,11 +108,13 @@ class SecretAccessOut(Shape):
     name: str = Field(description="Name.", examples=["db"])
     type: str = Field(description="Type; empty where it is not known.")
     is_seen: bool = Field(description="Its metadata was read; otherwise it is known by what refers to it.")
-    reaches: list[ReachOut] = Field(description="Who reaches it: direct ones first, then by the length of the route.")
-    everything: list[ReachOut] = Field(description="Who reaches every Secret of the cluster.")
+    reaches: list[SecretReachOut] = Field(
+        description="Who reaches it: direct ones first, then by the length of the route."
+    )
+    everything: list[SecretReachOut] = Field(description="Who reaches every Secret of the cluster.")
     kubelets: dict[str, list[str]] = Field(description="Nodes whose kubelets may read it, with what runs there.")
     copied_by: list[str] = Field(description="What hands copies of it to other places.")
-    uses: list[UseOut] = Field(description=f"What refers to it; the first {_USES_SHOWN:,} of all.")
+    uses: list[SecretUseOut] = Field(description=f"What refers to it; the first {_USES_SHOWN:,} of all.")
     use_count: int = Field(description="How many places refer to it.")
     missing: list[str] = Field(description="What was not read: there may be more.")
     as_of: AsOf = Field(description="What the answer is from.")
@@ -184,7 +186,7 @@ def get_secret_access(
         kubelets={node: list(what) for node, what in access.kubelets.items()},
         copied_by=list(found.copied_by),
         uses=[
-            UseOut(
+            SecretUseOut(
                 kind=use.kind,
                 user=ref_out(use.user),
                 path=use.path,
@@ -207,16 +209,16 @@ def _kept(deps: Services, cluster: str | None) -> KeptSecretPaths:
     return found
 
 
-def _reach_out(reach: Reach) -> ReachOut:
-    return ReachOut(
+def _reach_out(reach: Reach) -> SecretReachOut:
+    return SecretReachOut(
         subject=subject_out(reach.subject),
         routes=[_route_out(route) for route in reach.routes],
         expected=reach.expected,
     )
 
 
-def _route_out(route: Route) -> RouteOut:
-    return RouteOut(
+def _route_out(route: Route) -> SecretRouteOut:
+    return SecretRouteOut(
         means=route.means,
         is_direct=route.is_direct,
         is_named=route.is_named,
@@ -226,8 +228,8 @@ def _route_out(route: Route) -> RouteOut:
     )
 
 
-def _step_out(step: Step) -> StepOut:
-    return StepOut(
+def _step_out(step: Step) -> SecretStepOut:
+    return SecretStepOut(
         subject=subject_out(step.subject),
         means=step.means,
         text=step.text,
