@@ -30,6 +30,7 @@ COMMANDS: Mapping[str, Command] = {
     "serve": Command("scanner.cli.serve", "run the service: scheduled scans, API, notifications"),
     "snapshot": Command("scanner.cli.snapshot", "save what a scan would read to a file"),
     "rbac": Command("scanner.cli.rbac", "answer who may do what, as the API server would"),
+    "fix": Command("scanner.cli.fix", "print the smallest changes that end findings; nothing is carried out"),
     "pss": Command("scanner.cli.pss", "judge workloads by a Pod Security Standard, as the admission plugin would"),
     "readiness": Command("scanner.cli.readiness", "say in six chapters which applications are ready for Kubernetes"),
     "network": Command("scanner.cli.network", "answer what can connect to what, and why"),

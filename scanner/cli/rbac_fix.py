@@ -1,15 +1,14 @@
 """`plimsoll rbac fix`: the change of roles and bindings that ends a finding. It is printed, never carried out."""
 
 import argparse
-import sys
 from typing import TYPE_CHECKING, TypeAlias
 
 from scanner.cli.clock import now
+from scanner.cli.fix import print_repair
 from scanner.cli.sources import read_snapshot, register_sources
 from scanner.cli.status import ExitStatus
-from scanner.cli.terminal import print_lines, progress_bar
+from scanner.cli.terminal import progress_bar
 from scanner.errors import UsageError
-from scanner.export.report import to_json
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -47,7 +46,6 @@ def add_fix(commands: _Commands) -> None:
 
 
 def _fix(arguments: argparse.Namespace) -> int:
-    from scanner.export.fixes import fix_diff, fix_yaml, reasons, reported_fixes
     from scanner.policy.evaluate import evaluate
     from scanner.policy.fixes import AREA, repair_of
     from scanner.policy.load import builtin_policies_root, load_policies
@@ -63,15 +61,7 @@ def _fix(arguments: argparse.Namespace) -> int:
         snapshot = read_snapshot(arguments, started, progress)
     found = evaluate(snapshot, policies, now=started).findings
     chosen = _named(found, arguments.findings, snapshot) if arguments.findings else [f for f in found if f.stands_out]
-    repair = repair_of(snapshot, policies, chosen, now=started)
-    if arguments.output == "json":
-        print(to_json(reported_fixes(repair.steps, snapshot.cluster)))
-    elif arguments.output == "yaml":
-        print(fix_yaml(repair), end="")
-    else:
-        print_lines(fix_diff(repair))
-    for reason in reasons(repair.steps):
-        print(f"plimsoll: {reason}", file=sys.stderr)
+    print_repair(repair_of(snapshot, policies, chosen, now=started), snapshot.cluster, arguments.output)
     return ExitStatus.DONE
 
 

@@ -12,7 +12,8 @@ from scanner.cli.status import ExitStatus
 from scanner.cli.terminal import print_lines, progress_bar
 from scanner.export.report import ScanReport, gaps, scan_report, summarise, to_json
 from scanner.export.table import table
-from scanner.model.finding import Evaluation
+from scanner.model.change import Operation
+from scanner.model.finding import Evaluation, Finding
 from scanner.model.policy import Policy, Severity
 from scanner.model.snapshot import Snapshot
 
@@ -29,7 +30,9 @@ def register(parser: argparse.ArgumentParser) -> None:
         help="exit with 1 if there is a finding of this severity or worse (low, medium, high, critical)",
     )
     parser.add_argument(
-        "--patches", action="store_true", help="with -o json, add the smallest change that ends each finding about RBAC"
+        "--patches",
+        action="store_true",
+        help="with -o json, add the smallest change that ends each finding, where one is known",
     )
     parser.add_argument("--all-outcomes", action="store_true", help="list what passed too")
     parser.add_argument(
@@ -82,10 +85,17 @@ def _report(
     """Put the report together; each patch is tried on the snapshot, which takes longer than the whole scan."""
     if not with_patches:
         return scan_report(snapshot, evaluation)
+    from scanner.policy.field_fixes import makes_anew
     from scanner.policy.fixes import fixes_of
 
     fixes = fixes_of(snapshot, policies, evaluation.findings, now=started)
-    return scan_report(snapshot, evaluation, lambda finding: fixes.of(finding).operations)
+
+    def patch_of(finding: Finding) -> tuple[Operation, ...]:
+        operations = fixes.of(finding).operations
+        # A report travels further than a manifest: a whole pod would take its literal environment along.
+        return () if makes_anew(operations) else operations
+
+    return scan_report(snapshot, evaluation, patch_of)
 
 
 def _status(snapshot: Snapshot, evaluation: Evaluation, fail_on: str | None) -> ExitStatus:

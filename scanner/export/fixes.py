@@ -1,4 +1,7 @@
-"""Fixes as text: objects that `kubectl apply` takes, a diff for a person, and JSON for a program.
+"""Fixes as text: objects that `kubectl apply --server-side` takes, a diff for a person, and JSON for a program.
+
+Of what values of fields fix, only those fields are applied, under a manager's name of our own; a Pod or Job, which the
+API server lets nobody change, is written whole, to be replaced. Diffs show no value that may be a secret.
 
 A changed object carries the resourceVersion that was seen, so that applying it to a cluster where someone changed it
 since is refused. `kubectl apply` deletes nothing; what is to be deleted stands below as commands.
@@ -40,6 +43,12 @@ class ReportedFix(msgspec.Struct, frozen=True, rename="camel"):
     operations: tuple[Operation, ...]
     #: Why there is no fix.
     reason: str | msgspec.UnsetType = msgspec.UNSET
+    #: What `kubectl apply --server-side --field-manager=plimsoll` takes instead of the operations, where it can.
+    applied: dict[str, Any] | msgspec.UnsetType = msgspec.UNSET
+    #: Fields that only the operations remove, since server-side apply takes nothing away that others own.
+    removed: tuple[str, ...] | msgspec.UnsetType = msgspec.UNSET
+    #: Who manages what is to be changed, and where to change it.
+    managed: str | msgspec.UnsetType = msgspec.UNSET
 
 
 def reported_fixes(steps: Iterable[tuple[Finding, Fix]], cluster: ClusterName) -> tuple[ReportedFix, ...]:
@@ -51,29 +60,83 @@ def reported_fixes(steps: Iterable[tuple[Finding, Fix]], cluster: ClusterName) -
             resource=reported(finding.resource),
             operations=fix.operations,
             reason=fix.reason or msgspec.UNSET,
+            applied=fix.applied or msgspec.UNSET,
+            removed=fix.removed or msgspec.UNSET,
+            managed=managed_elsewhere(finding) or msgspec.UNSET,
         )
         for finding, fix in steps
     )
 
 
 def fix_yaml(repair: Repair) -> str:
-    """Write the objects that a repair makes or changes as they will be, then commands for those that it deletes."""
+    """Write the objects that a repair makes or changes as they will be, then commands for those that it deletes.
+
+    Of those that values of fields fix, only these fields, for server-side apply.
+    """
     before, after = repair.before.by_name, repair.after.by_name
-    kept = [_applied(after[name]) for name in repair.touched if name in after]
     gone = [before[name] for name in repair.touched if name in before and name not in after]
-    text = yaml.safe_dump_all(kept, sort_keys=False, width=120, allow_unicode=True, explicit_start=True) if kept else ""
     commands = "".join(f"# {_deletion(thing)}\n" for thing in gone)
+    text = _documents(_applied(after[n]) for n in repair.touched if n in after and n not in repair.applied)
+    fields = [(repair.applied[n], repair.removed[n]) for n in repair.touched if repair.applied.get(n)]
+    warnings = "".join(f"# not in here, since apply removes nothing: {path}\n" for _, some in fields for path in some)
+    documents = _documents(whole for whole, _ in fields if whole and whole.keys() - {"apiVersion", "kind", "metadata"})
+    if documents or warnings:
+        text += f"{APPLY}{printable_lines(warnings)}{documents}"
+    replaced = [after[n] for n in repair.touched if n in repair.applied and repair.applied[n] is None]
+    if replaced:
+        text += REPLACE + _documents(_applied(thing) for thing in replaced)
     return text + (f"# kubectl apply deletes nothing:\n{commands}" if commands else "")
+
+
+APPLY = "# kubectl apply --server-side --field-manager=plimsoll --force-conflicts -f -\n"
+REPLACE = "# Pods and Jobs cannot be changed: kubectl replace --force -f - deletes them and makes them anew\n"
+#: Managers that write a field again from elsewhere, and where that is.
+_SOURCES = {
+    "helm": "change it in the chart",
+    "helm-controller": "change it in the HelmRelease or its chart",
+    "kustomize-controller": "change it in the repository that Flux follows",
+    "argocd-controller": "change it in the repository that Argo CD follows",
+    "argocd-application-controller": "change it in the repository that Argo CD follows",
+}
+
+
+def managed_elsewhere(finding: Finding) -> str:
+    """Say where a field is to be changed that a deployment tool would set again; empty if none is known to."""
+    managers = sorted({f.set_by.manager for f in finding.evidence if f.set_by and f.set_by.manager.lower() in _SOURCES})
+    return "; ".join(f"managed by {manager}: {_SOURCES[manager.lower()]}" for manager in managers)
+
+
+def notes(steps: Iterable[tuple[Finding, Fix]]) -> Iterator[str]:
+    """Say of which objects a deployment tool would undo a fix."""
+    said = (f"{finding.resource} is {note}" for finding, _ in steps if (note := managed_elsewhere(finding)))
+    return (printable(text) for text in dict.fromkeys(said))
+
+
+def printable_lines(text: str) -> str:
+    """Make every line safe to print."""
+    return "".join(f"{printable(line)}\n" for line in text.splitlines())
+
+
+def _documents(wholes: Iterable[dict[str, Any]]) -> str:
+    found = list(wholes)
+    return (
+        yaml.safe_dump_all(found, sort_keys=False, width=120, allow_unicode=True, explicit_start=True) if found else ""
+    )
 
 
 def fix_diff(repair: Repair) -> list[Line]:
     """Lay out what a repair changes for a person: a unified diff of each object."""
     before, after = repair.before.by_name, repair.after.by_name
-    lines: list[Line] = []
+    lines = [Line("detail", f"# {note}") for note in notes(repair.steps)]
     for name in repair.touched:
         one, other = before.get(name), after.get(name)
         label = "/".join(part for part in (name[0].kind, *name[1:]) if part)
         old, new = f"a/{label}" if one else _NOTHING, f"b/{label}" if other else _NOTHING
+        if name in repair.applied and repair.applied[name] is None:
+            lines.append(Line("detail", printable(f"# {label} cannot be changed: it is deleted and made anew")))
+        if repair.removed.get(name):
+            paths = ", ".join(repair.removed[name])
+            lines.append(Line("detail", printable(f"# {label}: server-side apply cannot remove {paths}")))
         for number, text in enumerate(difflib.unified_diff(_text(one), _text(other), old, new, lineterm="")):
             style = "heading" if number < _HEADING else _STYLES.get(text[:1], "")
             lines.append(Line(style, printable(text)))
@@ -90,7 +153,7 @@ def reasons(steps: Iterable[tuple[Finding, Fix]]) -> Iterator[str]:
 def _text(thing: KubeObject | None) -> list[str]:
     if thing is None:
         return []
-    text: str = yaml.safe_dump(_applied(thing), sort_keys=True, width=120, allow_unicode=True)
+    text: str = yaml.safe_dump(_withheld(_applied(thing)), sort_keys=True, width=120, allow_unicode=True)
     return text.splitlines()
 
 
@@ -98,6 +161,29 @@ def _applied(thing: KubeObject) -> dict[str, Any]:
     whole = thing.as_dict()
     whole["metadata"] = {name: part for name, part in whole["metadata"].items() if name not in _SERVERS_OWN}
     return whole
+
+
+def _withheld(value: Any, *, is_secret: bool = False) -> Any:
+    """Copy a value without what environment variables, commands and headers say: a diff goes where manifests don't."""
+    match value:
+        case dict():
+            return {key: _withheld(item, is_secret=key in _SECRET) for key, item in value.items()}
+        case list() if is_secret and not all(isinstance(item, dict) for item in value):
+            return [WITHHELD]
+        case list():
+            return [
+                {k: WITHHELD if k == "value" and is_secret else _withheld(v) for k, v in item.items()}
+                if isinstance(item, dict)
+                else _withheld(item)
+                for item in value
+            ]
+        case _:
+            return value
+
+
+#: What stands in a diff for what may be a secret.
+WITHHELD = "(withheld)"
+_SECRET = frozenset({"env", "args", "command", "httpHeaders"})
 
 
 def _deletion(thing: KubeObject) -> str:

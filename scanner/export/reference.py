@@ -18,6 +18,7 @@ def policy_text(policy: Policy) -> str:
         f"{policy.title}\n{policy.id}  severity {policy.severity}, confidence {policy.confidence}",
         f"WHY\n{_indented(policy.rationale)}",
         f"WHAT TO DO\n{_indented(policy.remediation)}",
+        f"FIX\n{indent(_fix_text(policy), '  ')}" if policy.fix or policy.decision else "",
         f"HOW IT IS JUDGED\n{indent(_subject(policy) + question.strip(), '  ')}",
         f"FRAMEWORKS\n{frameworks}" if frameworks else "",
         "SOURCES\n" + "\n".join(f"  {source}" for source in policy.sources),
@@ -39,6 +40,9 @@ def described(policy: Policy) -> dict[str, object]:
         "sources": policy.sources,
         **({"for": policy.subject, "forbid": policy.forbid} if policy.forbid else {}),
         **({"ask": policy.ask, "with": policy.arguments} if policy.ask else {}),
+        **({"fix": policy.fix} if policy.fix else {}),
+        **({"decision": policy.decision} if policy.decision else {}),
+        **({"template": policy.template} if policy.template else {}),
     }
 
 
@@ -65,11 +69,26 @@ def _markdown(policy: Policy) -> str:
         f"{policy.rationale.strip()}\n",
         f"*What to do:* {policy.remediation.strip()}\n",
         f"*How it is judged:* {_subject(policy)}\n\n{judged}\n" if policy.forbid else f"*How it is judged:* {judged}\n",
+        _fix(policy),
         f"*Frameworks:* {frameworks}\n" if frameworks else "",
         f"*Chapter of the readiness report:* {policy.chapter.heading}\n" if policy.chapter else "",
         "*Sources:* " + ", ".join(f"<{source}>" for source in policy.sources) + "\n",
     ]
     return "\n".join(line for line in lines if line)
+
+
+def _fix_text(policy: Policy) -> str:
+    """Say which fields get which values, or what is to be decided."""
+    if policy.fix:
+        return "\n".join(f"{place}: {' '.join(str(value).split())}" for place, value in policy.fix.items())
+    return f"A person must decide {policy.decision}." + (f"\n\n{policy.template}" if policy.template else "")
+
+
+def _fix(policy: Policy) -> str:
+    if policy.fix:
+        return f"*Fix:*\n\n```\n{_fix_text(policy)}\n```\n"
+    template = f"\n```yaml\n{policy.template}\n```\n" if policy.template else ""
+    return f"*Fix:* a person must decide {policy.decision}.\n{template}" if policy.decision else ""
 
 
 def _subject(policy: Policy) -> str:

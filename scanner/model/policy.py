@@ -82,6 +82,12 @@ class Policy:
     #: Name of a question in `policy.questions`, e.g. `rbac.subjects_who_can`, and its arguments.
     ask: str = ""
     arguments: Mapping[str, Any] = field(default_factory=dict)
+    #: Fields of what it judges and the values that make it pass, see `policy.edits`; empty if no such values are known.
+    fix: Mapping[str, Any] = field(default_factory=dict)
+    #: What a person must decide before it can be fixed, where no value is right for everybody.
+    decision: str = ""
+    #: What to write once that is decided, with gaps to fill in.
+    template: str = ""
     #: Ids that this policy had before.
     formerly: tuple[PolicyId, ...] = ()
     #: The chapter of the readiness report that it decides; None for policies that are no part of that.

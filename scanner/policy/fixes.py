@@ -1,4 +1,6 @@
-"""Fixes for findings about RBAC, as operations: proposed by the analysis, and held against the policy itself.
+"""Fixes for findings as operations. Those about RBAC are proposed by the analysis and held against the policy itself.
+
+What values of fields end is in `field_fixes`.
 
 A proposal counts only if the policy, asked again about the changed roles and bindings, no longer finds it. So that a
 fix costs as little in a cluster of ten thousand bindings as in one of ten, the policy is asked about the part that the
@@ -8,6 +10,7 @@ finding is about: the subject's bindings and those of its groups, their roles, a
 import datetime as dt
 from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 import msgspec
 
@@ -22,12 +25,14 @@ from scanner.analysis.rbac.subjects import RBAC_READS
 from scanner.analysis.rbac.ways import Holds, Way, held_together
 from scanner.model.change import Delete, Operation
 from scanner.model.finding import Finding, Outcome
-from scanner.model.objects import KubeObject
+from scanner.model.objects import KubeObject, ObjectMeta
 from scanner.model.policy import Policy, PolicyId
 from scanner.model.rbac import RBAC_GROUP, Binding, Subject
 from scanner.model.refs import GroupKind
 from scanner.model.snapshot import Snapshot
+from scanner.policy import patches
 from scanner.policy.evaluate import evaluate
+from scanner.policy.field_fixes import FieldFix, FieldFixes, is_replaced, made_anew, plain
 
 AREA = "rbac/"
 _ACCOUNT = GroupKind("", "ServiceAccount")
@@ -46,6 +51,10 @@ class Fix:
     operations: tuple[Operation, ...] = ()
     #: Why there is none.
     reason: str = ""
+    #: What server-side apply takes for it; None for roles, bindings and what must be replaced.
+    applied: dict[str, Any] | None = None
+    #: Paths of what it removes, and server-side apply cannot.
+    removed: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -61,12 +70,12 @@ class Fixes:
 
     def of(self, finding: Finding) -> Fix:
         """Return what ends a finding, or why nothing does."""
-        if not finding.policy.startswith(AREA):
-            return Fix(reason=NOT_RIGHTS)
         if finding.outcome is not Outcome.FAIL:
             return Fix(reason=NOT_JUDGED)
         if finding.expected:
             return Fix(reason=EXPECTED)
+        if not finding.policy.startswith(AREA):
+            return _of_fields(FieldFixes(self.snapshot, self.policies).of(finding))
         proposals = self._proposals(finding)
         part = _part(self.snapshot, finding)
         policy = self.policies[finding.policy]
@@ -197,6 +206,10 @@ class Repair:
     after: Snapshot
     #: What they touch, in the order in which it is touched first.
     touched: tuple[ObjectName, ...]
+    #: What server-side apply takes for those that values of fields change; None for those that must be replaced.
+    applied: Mapping[ObjectName, dict[str, Any] | None] = field(default_factory=dict)
+    #: Of those, the paths that server-side apply cannot remove.
+    removed: Mapping[ObjectName, tuple[str, ...]] = field(default_factory=dict)
 
 
 def repair_of(
@@ -207,11 +220,19 @@ def repair_of(
     A finding that another's fix has ended already needs nothing more.
     """
     by_id = {policy.id: policy for policy in policies}
+    rights = _repair_of_rights(snapshot, by_id, [f for f in findings if f.policy.startswith(AREA)], now=now)
+    others = [f for f in findings if not f.policy.startswith(AREA)]
+    return _with_fields(rights, by_id, others) if others else rights
+
+
+def _repair_of_rights(
+    snapshot: Snapshot, by_id: Mapping[PolicyId, Policy], findings: Sequence[Finding], *, now: dt.datetime
+) -> Repair:
     fixes, touched = fixes_of(snapshot, by_id.values(), findings, now=now), dict[ObjectName, None]()
     steps: list[tuple[Finding, Fix]] = []
     for finding in findings:
         found: Finding | None = finding
-        if touched and finding.stands_out and finding.policy.startswith(AREA):
+        if touched and finding.stands_out:
             again = evaluate(fixes.snapshot, [by_id[finding.policy]], now=now).findings
             found = next((one for one in again if one.stands_out and _names(one) == _names(finding)), None)
             fixes = fixes_of(fixes.snapshot, by_id.values(), again, now=now)
@@ -229,3 +250,57 @@ def _after(operation: Operation, touched: Container[ObjectName]) -> Operation:
     if isinstance(operation, Delete) and name_of(operation.resource) in touched:
         return msgspec.structs.replace(operation, resource_version="")
     return operation
+
+
+def _with_fields(repair: Repair, policies: Mapping[PolicyId, Policy], findings: Sequence[Finding]) -> Repair:
+    """Carry on a repair with what values of fields end, one change an object."""
+    fields = FieldFixes(repair.after, policies)
+    steps: list[tuple[Finding, Fix]] = []
+    seen = dict.fromkeys(repair.touched)
+    for finding in findings:
+        if finding.stands_out:
+            fix_ = _of_fields(fields.of(finding, keep=True))
+        else:
+            fix_ = Fix(reason=EXPECTED if finding.expected else NOT_JUDGED)
+        operations = tuple(_after(operation, seen) for operation in fix_.operations)
+        steps.append((finding, replace(fix_, operations=operations)))
+        seen |= dict.fromkeys(name_of(object_name(operation)) for operation in operations)
+    return _with_objects(repair, fields, tuple(steps))
+
+
+def _with_objects(repair: Repair, fields: FieldFixes, steps: tuple[tuple[Finding, Fix], ...]) -> Repair:
+    """Put what was changed into the snapshot, each kind once."""
+    before = repair.after
+    applied: dict[ObjectName, dict[str, Any] | None] = {}
+    removed: dict[ObjectName, tuple[str, ...]] = {}
+    made: dict[ObjectName, KubeObject] = {}
+    for name, after in fields.changed.items():
+        thing = before.by_name[name]
+        old = plain(thing)
+        if is_replaced(old, after, name[0]):
+            applied[name], made[name] = None, _as_object(made_anew(after), thing)
+        else:
+            applied[name], removed[name] = patches.applied_between(old, after)
+            made[name] = _as_object(after, thing)
+    kinds = {name[0] for name in made}
+    objects = {
+        kind: tuple(made.get((kind, o.meta.namespace, o.meta.name), o) for o in before.of(*kind)) for kind in kinds
+    }
+    return replace(
+        repair,
+        steps=(*repair.steps, *steps),
+        after=replace(before, objects={**before.objects, **objects}),
+        touched=(*repair.touched, *made),
+        applied=applied,
+        removed=removed,
+    )
+
+
+def _as_object(whole: Mapping[str, Any], before: KubeObject) -> KubeObject:
+    body = {name: part for name, part in whole.items() if name not in {"apiVersion", "kind", "metadata"}}
+    meta = msgspec.convert(whole["metadata"], ObjectMeta)
+    return msgspec.structs.replace(before, meta=meta, body=msgspec.json.encode(body))
+
+
+def _of_fields(fix_: FieldFix) -> Fix:
+    return Fix(fix_.operations, fix_.reason, fix_.applied, fix_.removed)

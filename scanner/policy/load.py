@@ -16,6 +16,7 @@ from scanner.errors import PolicyError
 from scanner.model.policy import Chapter, Confidence, Policy, PolicyId, Severity
 from scanner.model.workload import ContainerRole
 from scanner.policy.cel import compile_expression
+from scanner.policy.edits import edit_of, fix_variables
 from scanner.policy.paths import steps_of
 from scanner.policy.questions import QUESTIONS
 from scanner.policy.subjects import CONTAINER, WORKLOAD, kind_of, variables_of
@@ -24,7 +25,8 @@ _POLICY_FILE = "policy.yaml"
 _REQUIRED = ("title", "severity", "confidence", "rationale", "remediation", "frameworks", "sources")
 _OF_CEL = ("for", "forbid", "message", "path", "containers")
 _OF_QUESTION = ("ask", "with")
-_KNOWN = frozenset((*_REQUIRED, *_OF_CEL, *_OF_QUESTION, "formerly", "chapter"))
+_OF_FIX = ("fix", "decision", "template")
+_KNOWN = frozenset((*_REQUIRED, *_OF_CEL, *_OF_QUESTION, *_OF_FIX, "formerly", "chapter"))
 
 #: Chapters of the readiness report by area, for policies that name none themselves.
 _CHAPTERS: Mapping[str, Chapter] = {
@@ -99,6 +101,7 @@ def load_policy(file: Traversable, policy_id: PolicyId) -> Policy:
         formerly=tuple(PolicyId(i) for i in document.texts("formerly")) if "formerly" in document.fields else (),
         chapter=_chapter(document, policy_id),
         **(_cel_fields(document) if is_cel else _question_fields(document)),
+        **_fix_fields(document),
     )
     if not policy.frameworks:
         document.refuse("frameworks", "empty")
@@ -135,6 +138,25 @@ def _cel_fields(document: "_Document") -> dict[str, Any]:
         "field_path": _field_path(document),
         "container_roles": _container_roles(document, subject),
     }
+
+
+def _fix_fields(document: "_Document") -> dict[str, Any]:
+    """Read what ends a finding: values for fields, or what a person must decide, with a template."""
+    if "fix" in document.fields:
+        document.refuse_any(("decision", "template"), "goes without fix: what needs a decision has no patch")
+        fix = document.mapping("fix")
+        variables = fix_variables(document.text("for") if "for" in document.fields else "")
+        for place, value in fix.items():
+            try:
+                edit_of(place, value, variables)
+            except PolicyError as error:
+                document.refuse("fix", str(error))
+        if not fix:
+            document.refuse("fix", "empty")
+        return {"fix": fix}
+    if "template" in document.fields and "decision" not in document.fields:
+        document.refuse("template", "goes with decision")
+    return {key: document.text(key) for key in ("decision", "template") if key in document.fields}
 
 
 def _field_path(document: "_Document") -> str:
