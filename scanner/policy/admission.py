@@ -100,14 +100,18 @@ class AdmissionOutcome:
         return self.result is AdmissionResult.DENIED or broke
 
 
-def audit(
+def audit(  # noqa: PLR0913 - what an API server knows of a request, each by name
     policies: Iterable[KubeObject],
     bindings: Iterable[KubeObject],
     params: Iterable[KubeObject],
     snapshot: Snapshot,
     identity: Identity | None = None,
+    *,
+    objects: Sequence[KubeObject] | None = None,
 ) -> tuple[AdmissionOutcome, ...]:
     """Judge every object of a snapshot by ValidatingAdmissionPolicies under their bindings, as created by an identity.
+
+    With `objects`, those are judged instead, as if they were created in the cluster of the snapshot.
 
     `params` are objects that may serve as parameters beside those of the snapshot; a kind of which neither has an
     object, nor the snapshot a whole read, is unknown. A policy without a binding is judged as if one without
@@ -118,7 +122,7 @@ def audit(
     for binding in bindings:
         spec = _decoded(binding, BindingBody).spec
         bound.setdefault(spec.policy_name, []).append((binding.meta.name, spec))
-    auditor = _Auditor(snapshot, tuple(params), identity)
+    auditor = _Auditor(snapshot, tuple(params), identity, objects)
     found: list[AdmissionOutcome] = []
     for policy in policies:
         compiled = _Policy(policy.meta.name, _decoded(policy, PolicyBody).spec, auditor.unknown_fields)
@@ -183,7 +187,7 @@ class _Policy:
         self.variables = {v.name: (number, v) for number, v in enumerate(self._variables)}
         self._prepared: dict[tuple[str, int], _Prepared] = {}
         #: No expression reads what differs between objects of one body: metadata, status, the request.
-        self.reads_only_body = not any(_READS_MORE.search(_without_literals(text)) for text in _texts(spec))
+        self.reads_only_body = not any(_READS_MORE.search(_without_literals(text)) for text in texts_of(spec))
         self.decided: dict[tuple[object, ...], _Decision | None] = {}
 
     def prepared(self, text: str, scope: int | None = None) -> _Prepared:
@@ -236,8 +240,15 @@ class _Policy:
 class _Auditor:
     """Judges the objects of one snapshot."""
 
-    def __init__(self, snapshot: Snapshot, params: Sequence[KubeObject], identity: Identity | None) -> None:
-        """Index the params."""
+    def __init__(
+        self,
+        snapshot: Snapshot,
+        params: Sequence[KubeObject],
+        identity: Identity | None,
+        objects: Sequence[KubeObject] | None,
+    ) -> None:
+        """Index the params; without objects, those of the snapshot are judged."""
+        self._objects = objects
         self._snapshot = snapshot
         self._identity = identity
         self.unknown_fields = ("options",) if identity else ("options", "userInfo")
@@ -247,8 +258,8 @@ class _Auditor:
 
     def outcomes(self, policy: _Policy, binding: str, spec: BindingSpec) -> Iterator[AdmissionOutcome]:
         """Give the outcome of a policy under a binding for each object that both match."""
-        for kind in sorted(self._snapshot.objects):
-            for thing in self._snapshot.objects[kind]:
+        for things in self._judged():
+            for thing in things:
                 request = request_for(thing, self._snapshot.namespaces, knows_namespaces=self._knows_namespaces)
                 for param, decision in self._decisions(policy, spec, request):
                     yield AdmissionOutcome(
@@ -264,6 +275,13 @@ class _Auditor:
                         ignores_errors=policy.spec.failure_policy == "Ignore",
                         param=param,
                     )
+
+    def _judged(self) -> Iterator[Sequence[KubeObject]]:
+        if self._objects is not None:
+            yield self._objects
+            return
+        for kind in sorted(self._snapshot.objects):
+            yield self._snapshot.objects[kind]
 
     def _decisions(
         self, policy: _Policy, binding: BindingSpec, request: Request
@@ -512,7 +530,7 @@ class _Evaluation:
             self.values[f"variables.{name}"] = value
 
 
-def _texts(spec: PolicySpec) -> Iterator[str]:
+def texts_of(spec: PolicySpec) -> Iterator[str]:
     """Return every expression of a policy."""
     yield from (named.expression for named in (*(spec.variables or ()), *(spec.match_conditions or ())))
     yield from (text for v in spec.validations or () for text in (v.expression, v.message_expression))

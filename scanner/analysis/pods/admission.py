@@ -8,20 +8,21 @@ Source: k8s.io/pod-security-admission/{api/helpers.go,admission/admission.go}; k
 """
 
 import datetime as dt
-from collections.abc import Iterator, Mapping
+import re
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
 import msgspec
 
-from scanner.analysis.pods.standards.versions import Level, minor_of
+from scanner.analysis.pods.standards.versions import NEWEST, Level, Minor, minor_of
 from scanner.model.answer import Answer
 from scanner.model.finding import Fact, Outcome
 from scanner.model.objects import KubeObject
 from scanner.model.refs import GroupKind
 from scanner.model.selectors import LabelSelector
 from scanner.model.snapshot import Snapshot, SourceKind
-from scanner.model.workload import TEMPLATE_PATHS
+from scanner.model.workload import TEMPLATE_PATHS, Container
 
 GROUP = "admissionregistration.k8s.io"
 WEBHOOK_KINDS = (
@@ -37,6 +38,10 @@ _POD_RESOURCES = {"pods": "", "deployments": "apps", "statefulsets": "apps", "da
 _SHORT_SECONDS = 3
 _API_SERVER = "kube-apiserver"
 _CONFIGURED = "--admission-control-config-file"
+_TURNED_OFF = "--disable-admission-plugins="
+_PLUGIN = "PodSecurity"
+_ON_SINCE = 23
+_SERVER_VERSION = re.compile(r"v1\.(\d{1,3})\b", re.ASCII)
 
 Mode = Literal["enforce", "audit", "warn"]
 MODES: tuple[Mode, ...] = ("enforce", "audit", "warn")
@@ -162,6 +167,36 @@ def setting_of(labels: Mapping[str, str], mode: Mode) -> Setting:
     )
 
 
+def enforced_standards(snapshot: Snapshot) -> Mapping[str, tuple[Level, Minor]]:
+    """Say by which standard each namespace refuses new pods, as far as labels tell; without one it is not there.
+
+    An API server takes a version that is newer than itself for its own.
+    """
+    if not is_active(snapshot):
+        return {}
+    newest = min(NEWEST, _server_minor(snapshot) or NEWEST)
+    found: dict[str, tuple[Level, Minor]] = {}
+    for name, labels in snapshot.namespaces.items():
+        setting = setting_of(labels, "enforce")
+        if setting.level in set(Level):
+            found[name] = (Level(setting.level), min(newest, minor_of(setting.version) or newest))
+    return found
+
+
+def is_active(snapshot: Snapshot) -> bool:
+    """Tell whether the admission plugin is on: since Kubernetes 1.23, unless a visible API server turns it off."""
+    minor = _server_minor(snapshot)
+    if minor is not None and minor < _ON_SINCE:
+        return False
+    _, flags = snapshot.derive(_servers)
+    return not any(f.startswith(_TURNED_OFF) and _PLUGIN in f.partition("=")[2].split(",") for f in flags)
+
+
+def _server_minor(snapshot: Snapshot) -> Minor | None:
+    match = _SERVER_VERSION.match(snapshot.server_version)
+    return Minor(int(match[1])) if match else None
+
+
 def enforced(snapshot: Snapshot) -> tuple[Enforced, ...]:
     """Say what is enforced in each namespace, sorted by its name."""
     webhooks = tuple(_webhooks(snapshot))
@@ -206,8 +241,7 @@ def unknown_of(snapshot: Snapshot) -> tuple[str, ...]:
     A visible API server (a static pod) without the flag has no such file: then nothing is exempt, and the default is
     privileged. Managed control planes show no pod.
     """
-    servers = [c for w in snapshot.workloads for c in w.containers if _API_SERVER in c.spec.get("command", ())[:1]]
-    flags = [str(f) for c in servers for f in (*c.spec.get("command", ()), *c.spec.get("args", ()))]
+    servers, flags = snapshot.derive(_servers)
     missing = tuple(
         f"not read: {read.missing}" for read in snapshot.inconclusive((NAMESPACE, *WEBHOOK_KINDS, POLICY, BINDING))
     )
@@ -215,6 +249,18 @@ def unknown_of(snapshot: Snapshot) -> tuple[str, ...]:
         return missing
     why = "its file is set, and not readable" if servers else "no pod of the API server is visible"
     return (*missing, f"exemptions and defaults of the admission configuration: {why}")
+
+
+def _servers(snapshot: Snapshot) -> tuple[Sequence[Container], Sequence[str]]:
+    """Return the containers that run an API server, as far as they are visible, and their flags."""
+    servers = [
+        c
+        for w in snapshot.workloads
+        for c in w.containers
+        if any(str(word).rpartition("/")[2] == _API_SERVER for word in (c.spec.get("command") or ())[:1])
+    ]
+    flags = [str(f) for c in servers for f in (*(c.spec.get("command") or ()), *(c.spec.get("args") or ()))]
+    return servers, flags
 
 
 def _webhooks(snapshot: Snapshot) -> Iterator[tuple[KubeObject, Webhook]]:
