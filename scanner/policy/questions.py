@@ -33,6 +33,7 @@ from scanner.analysis.rbac.subjects import RBAC_READS, SERVICE_ACCOUNT
 from scanner.analysis.readiness import (
     alerts,
     apis,
+    at_rest,
     autoscaling,
     backups,
     connections,
@@ -159,6 +160,7 @@ QUESTIONS: Mapping[str, Question] = {
     "readiness.resource_metrics_served": Question(
         ask=autoscaling.resource_metrics_served, reads=(scale.AUTOSCALER, *_WORKLOADS)
     ),
+    "readiness.secrets_at_rest": Question(ask=at_rest.secrets_at_rest, reads=at_rest.READS),
     "readiness.serving_without_pause": Question(
         ask=serving.serving_without_pause, reads=(serving.SERVICE, *_WORKLOADS)
     ),
