@@ -149,8 +149,8 @@ def connectivity(snapshot: Snapshot, *, policy_only: bool = False) -> Connectivi
     like any other, an ipBlock means no pods, rules about nodes mean nobody. They are the policies that were read: what
     could not be read is in the coverage.
     """
-    policies = tuple(_policies(snapshot, policy_only=policy_only))
-    space = AddressSpace.cut_at(_spans(snapshot, policies))
+    policies = tuple(effective_policies(snapshot, policy_only=policy_only))
+    space = AddressSpace.cut_at(spans_told_apart(snapshot, policies))
     grouping = group(snapshot, Vocabulary.of(policies), space, policy_only=policy_only)
     matcher = Matcher(snapshot, grouping.classes, space)
     ready = prepared(policies, matcher)
@@ -166,7 +166,8 @@ def connectivity(snapshot: Snapshot, *, policy_only: bool = False) -> Connectivi
     )
 
 
-def _policies(snapshot: Snapshot, *, policy_only: bool) -> Iterator[Policy]:
+def effective_policies(snapshot: Snapshot, *, policy_only: bool) -> Iterator[Policy]:
+    """Yield the policies of every kind; without `policy_only` also one for each that may exist and was not read."""
     yield from network_policies(snapshot, policy_only=policy_only)
     yield from cluster_policies(snapshot, policy_only=policy_only)
     yield from cilium_policies(snapshot, policy_only=policy_only)
@@ -195,7 +196,7 @@ def _unread(snapshot: Snapshot, kind: GroupKind, subject: Pods, tier: Tier) -> I
         yield Policy(ref=ref, tier=tier, subject=subject, ingress=(rule,), egress=(rule,), doubt=reason)
 
 
-def _spans(snapshot: Snapshot, policies: tuple[Policy, ...]) -> Iterator[Span]:
+def spans_told_apart(snapshot: Snapshot, policies: tuple[Policy, ...]) -> Iterator[Span]:
     """Yield every span of addresses that some rule tells apart."""
     peers = [
         part

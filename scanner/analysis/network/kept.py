@@ -14,7 +14,7 @@ import msgspec
 
 from scanner.analysis.network.addresses import AddressSpace, address_place, range_text
 from scanner.analysis.network.calico_policies import CALICO_KINDS
-from scanner.analysis.network.connectivity import POLICY_KINDS, _policies, _spans
+from scanner.analysis.network.connectivity import POLICY_KINDS, effective_policies, spans_told_apart
 from scanner.analysis.network.endpoints import Endpoints
 from scanner.analysis.network.exposure import READS
 from scanner.analysis.network.services import SERVICE
@@ -38,6 +38,9 @@ _PER_POD = (
     "statefulset.kubernetes.io/pod-name",
     "batch.kubernetes.io/job-completion-index",
 )
+
+#: The last byte of an IPv4 address as it is written.
+_BYTES = frozenset(map(str, range(256)))
 
 _Name: TypeAlias = tuple[GroupKind, str, str]
 
@@ -125,10 +128,10 @@ class _Keeper:
         self._bodies: dict[tuple[bool, bytes], bytes] = {}
         self._owners = _owners(snapshot)
         # The ranges alone: all of the connectivity takes many times as long, and a scan may not need it.
-        ranges = _spans(snapshot, tuple(_policies(snapshot, policy_only=False)))
+        ranges = spans_told_apart(snapshot, tuple(effective_policies(snapshot, policy_only=False)))
         # A pod that an endpoint names keeps its address, alone in its range.
         endpoints = [(place, place) for place in snapshot.derive(Endpoints).all_places()]
-        self._space = AddressSpace.cut_at([*ranges, *endpoints])
+        self._ranges = Ranges(AddressSpace.cut_at([*ranges, *endpoints]))
         self._dropped = tuple(key for key in _PER_POD if not _is_asked(snapshot, key))
 
     def objects(self) -> Iterator[tuple[GroupKind, tuple[KubeObject, ...]]]:
@@ -196,16 +199,32 @@ class _Keeper:
 
     def _addresses(self, addresses: Iterable[str]) -> list[str]:
         """Return the first address of each range that a pod lies in; what is no address stays as it is."""
-        return list(dict.fromkeys(_first(self._space, address) for address in addresses if address))
+        return list(dict.fromkeys(self._ranges.first(address) for address in addresses if address))
 
 
-def _first(space: AddressSpace, address: str) -> str:
-    try:
-        place = address_place(address)
-    except ValueError:  # only a file can hold what is no address
-        return address
-    start = space.range(space.number_of(place))[0]
-    return range_text((start, start)).partition("-")[0]
+class Ranges:
+    """Finds the first address of the range that an address lies in; 256 IPv4 neighbours mostly lie in one."""
+
+    def __init__(self, space: AddressSpace) -> None:
+        """Know nothing yet of these ranges."""
+        self._space = space
+        #: By the first three bytes as written, where their 256 addresses lie in one range.
+        self._of_neighbours: dict[str, str] = {}
+
+    def first(self, address: str) -> str:
+        """Return it as text; what is no address stays as it is."""
+        head, _, last = address.rpartition(".")
+        if last in _BYTES and head in self._of_neighbours:
+            return self._of_neighbours[head]
+        try:
+            place = address_place(address)
+        except ValueError:  # only a file can hold what is no address
+            return address
+        start, end = self._space.range(self._space.number_of(place))
+        found = range_text((start, start)).partition("-")[0]
+        if last in _BYTES and ":" not in head and start <= place - int(last) and place - int(last) + 255 <= end:
+            self._of_neighbours[head] = found
+        return found
 
 
 def _owners(snapshot: Snapshot) -> frozenset[_Name]:
