@@ -24,6 +24,7 @@ CUSTOM = {
     "crd.antrea.io",
     "monitoring.coreos.com",
     "cert-manager.io",
+    "velero.io",
 }
 DEPLOYMENT = BY_KIND[GroupKind("apps", "Deployment")]
 
