@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 from scanner.analysis.secrets.served import GATEWAY, INGRESS, served
 from scanner.cluster.client import CONCURRENT, JSON, Client, RequestError
+from scanner.cluster.config_maps import without_values
 from scanner.cluster.connect import presented, server_version
 from scanner.cluster.decode import Interner
 from scanner.cluster.discovery import Catalog, Served, discover
@@ -87,7 +88,7 @@ def collect(  # noqa: PLR0913 - what a scan is made of
         cluster=cluster,
         source=SourceKind.LIVE,
         taken_at=now,
-        objects=objects,
+        objects=without_values(objects),
         coverage=tuple(sorted((*(read for kind in found for read in kind.reads), *certificates.reads))),
         server_version=server_version(client),
         presented=presented(client),

@@ -9,7 +9,8 @@ from typing import Any
 
 import msgspec
 
-from scanner.cluster import trim
+from scanner.cluster import config_maps, trim
+from scanner.cluster.masking import Masker
 from scanner.cluster.shapes import shape_of
 from scanner.errors import InputError
 from scanner.model.objects import KubeObject, ObjectMeta
@@ -39,12 +40,13 @@ class Interner:
         """Start with nothing known."""
         self._bodies: dict[tuple[GroupKind, bytes], bytes] = {}
         self._managers: dict[bytes, bytes] = {}
+        self.masker = Masker()
 
     def checked(self, kind: GroupKind, body: bytes) -> bytes:
         """Return the one copy of this body; raises if it does not have the shape of its kind."""
         known = self._bodies.get((kind, body))
         if known is None:
-            known = self._bodies[kind, body] = _checked(kind, body)
+            known = self._bodies[kind, body] = _checked(kind, body, self.masker)
         return known
 
     def managers(self, managers: bytes) -> bytes:
@@ -81,9 +83,9 @@ def decode_object(
         group_kind = GroupKind(group_of(api_version), kind)
         metadata = bytes(fields.get("metadata", b"{}"))
         is_secret = group_kind == SECRETS.group_kind
-        meta = _metadata(metadata, is_secret=is_secret)
-        name = f"{meta.namespace}/{meta.name}" if meta.namespace else meta.name
         interner = interner or Interner()
+        meta = _metadata(metadata, is_secret=is_secret, masker=interner.masker)
+        name = f"{meta.namespace}/{meta.name}" if meta.namespace else meta.name
         managers = b"" if is_secret else managers_of(metadata, meta, interner)
         body, status = _contents(group_kind, meta, fields, metadata, interner)
         return KubeObject(api_version, kind, meta, body, status, origin, managers)
@@ -96,7 +98,7 @@ def decode_secret_metadata(raw: bytes | msgspec.Raw) -> KubeObject:
     """Decode the metadata of a Secret, of which nothing else was asked for. Raises `MalformedError`."""
     try:
         metadata = bytes(_fields_decoder.decode(raw).get("metadata", b"{}"))
-        meta = _metadata(metadata, is_secret=True)
+        meta = _metadata(metadata, is_secret=True, masker=Masker())
         return KubeObject("v1", SECRETS.kind, meta, trim.trim_secret_metadata(metadata))
     except MALFORMED as error:
         raise MalformedError(f"{SECRETS.kind}: {said(error)}") from error
@@ -114,14 +116,14 @@ def _require(value: str, key: str) -> None:
         raise ValueError(f"{key} is missing")
 
 
-def _metadata(raw: bytes, *, is_secret: bool) -> ObjectMeta:
+def _metadata(raw: bytes, *, is_secret: bool, masker: Masker) -> ObjectMeta:
     try:
         if b"null" in raw:
             raw = msgspec.json.encode(trim.without_nulls(msgspec.json.decode(raw)))
         meta = _meta_decoder.decode(raw)
     except msgspec.ValidationError as error:
         raise ValueError(_at("metadata", error)) from error
-    return kept_metadata(meta, is_secret=is_secret)
+    return kept_metadata(meta, masker, is_secret=is_secret)
 
 
 def managers_of(metadata: bytes, meta: ObjectMeta, interner: Interner) -> bytes:
@@ -132,7 +134,7 @@ def managers_of(metadata: bytes, meta: ObjectMeta, interner: Interner) -> bytes:
         raise ValueError(_at("metadata", error)) from error
 
 
-def kept_metadata(meta: ObjectMeta, *, is_secret: bool = False) -> ObjectMeta:
+def kept_metadata(meta: ObjectMeta, masker: Masker, *, is_secret: bool = False) -> ObjectMeta:
     """Check metadata and return what is kept of it; raises ValueError."""
     if not meta.name:
         if not meta.generate_name:
@@ -143,7 +145,7 @@ def kept_metadata(meta: ObjectMeta, *, is_secret: bool = False) -> ObjectMeta:
     for moment in (meta.creation_timestamp, meta.deletion_timestamp):
         if moment is not None and moment.tzinfo is None:
             raise ValueError("a timestamp of metadata has no time zone")
-    return trim.trim_metadata(meta, is_secret=is_secret)
+    return trim.trim_metadata(meta, is_secret=is_secret, masker=masker)
 
 
 def _contents(
@@ -173,8 +175,8 @@ def _contents(
     return interner.checked(kind, trim.body_of(fields)), kept
 
 
-def _checked(kind: GroupKind, body: bytes) -> bytes:
-    """Return a body as it is to be kept: without nulls if Kubernetes defines the kind, and of the kind's shape."""
+def _checked(kind: GroupKind, body: bytes, masker: Masker) -> bytes:
+    """Return a body as it is to be kept: without credentials, of a known kind without nulls and of its shape."""
     # All of it is decoded, since skipping over a field does not find broken UTF-8 and numbers out of range.
     value: Any = msgspec.json.decode(body)
     if kind in BY_KIND and b"null" in body:
@@ -182,7 +184,10 @@ def _checked(kind: GroupKind, body: bytes) -> bytes:
         body = msgspec.json.encode(value)
     if kind in BY_KIND:
         msgspec.convert(value, shape_of(kind))
-    return body
+    if kind == config_maps.CONFIG_MAP:
+        return msgspec.json.encode(config_maps.trimmed(value, masker))
+    masked = masker.body(kind, value)
+    return body if masked == value else msgspec.json.encode(masked)
 
 
 def _at(field: str, error: Exception) -> str:

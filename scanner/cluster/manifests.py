@@ -15,6 +15,7 @@ from typing import BinaryIO
 
 from msgspec.structs import replace
 
+from scanner.cluster.config_maps import without_values
 from scanner.cluster.documents import Document
 from scanner.cluster.lists import cut
 from scanner.cluster.manifest_files import ManifestFile, blocks_of, find_files, read_documents, stream_documents
@@ -220,7 +221,7 @@ def _snapshot(outcome: Outcome, *, cluster: ClusterName, now: dt.datetime) -> Sn
         cluster=cluster,
         source=SourceKind.MANIFESTS,
         taken_at=now,
-        objects=objects,
+        objects=without_values(objects),
         coverage=tuple(sorted(set(coverage))),
     )
 

@@ -116,7 +116,7 @@ def _pods(page: _Pods, interner: Interner) -> Page:
         raise ValueError(page.kind)
     items = []
     for item in page.items or ():
-        meta = kept_metadata(item.metadata)
+        meta = kept_metadata(item.metadata, interner.masker)
         spec, node_name = trim.trim_pod_spec(item.spec, meta)
         body = interner.checked(POD, b'{"spec":' + spec + b"}")
         items.append(KubeObject("v1", POD.kind, meta, body, trim.trim_pod_status(item.status, node_name)))

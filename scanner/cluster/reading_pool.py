@@ -1,5 +1,6 @@
 """Reads batches of manifests in several processes, one batch each at a time, so that what waits takes no memory."""
 
+import contextlib
 import os
 import subprocess
 import sys
@@ -9,6 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import msgspec
 
+from scanner.cluster.masking import key_of_process
 from scanner.cluster.reading import Outcome, Reader
 from scanner.cluster.reading_worker import Batch, read_batch, receive, send
 
@@ -88,10 +90,15 @@ def read_in_workers(batches: Iterator[Batch], told: Callable[[Batch, Outcome], O
 def _start() -> subprocess.Popen[bytes]:
     """Start a process that finds the same modules as this one."""
     paths = os.pathsep.join(path or os.getcwd() for path in sys.path)  # noqa: PTH109 - text is what is needed
-    return subprocess.Popen(  # noqa: S603 - this very program
+    process = subprocess.Popen(  # noqa: S603 - this very program
         [sys.executable, "-c", _COMMAND],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,
         env=os.environ | {"PYTHONPATH": paths},
     )
+    if process.stdin is not None:
+        # Over the pipe: arguments and environment of a process can be seen by others.
+        with contextlib.suppress(BrokenPipeError):
+            send(process.stdin, key_of_process().value)
+    return process

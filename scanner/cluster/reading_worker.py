@@ -12,6 +12,7 @@ import msgspec
 
 from scanner.cluster.documents import Document
 from scanner.cluster.manifest_files import read_documents
+from scanner.cluster.masking import share_key
 from scanner.cluster.reading import Outcome, Reader, Refusal
 
 #: Messages in both directions are preceded by their length.
@@ -63,6 +64,7 @@ def main() -> None:
     # Imported here: who starts these processes never loads it.
     from scanner.cluster.yaml_fast import FastReader  # noqa: PLC0415
 
+    share_key(receive(sys.stdin.buffer))
     reader = Reader(FastReader())
     while message := receive(sys.stdin.buffer):
         outcome = read_batch(msgspec.msgpack.decode(message, type=Batch), reader)

@@ -232,4 +232,7 @@ def _object(line: _Line, meta: ObjectMeta, interner: Interner) -> KubeObject:
     else:
         body = interner.checked(found.group_kind, body)
     managers = interner.managers(msgspec.json.encode(line.managers)) if line.managers else b""
+    if meta.annotations and found.group_kind != SECRETS.group_kind:
+        kept = interner.masker.annotations(meta.annotations)
+        found = msgspec.structs.replace(found, meta=msgspec.structs.replace(meta, annotations=kept))
     return msgspec.structs.replace(found, body=body, managers=managers)

@@ -10,6 +10,7 @@ from typing import Any
 import msgspec
 
 from scanner.analysis.secrets.pem import bundle_of, decoded
+from scanner.cluster.masking import Masker
 from scanner.model.certificate import TLS_AUTHORITY, TLS_CERTIFICATE, TLS_KEY, Bundle
 from scanner.model.objects import LAST_APPLIED, FieldManager, ObjectMeta
 from scanner.model.secret import SecretBody
@@ -49,17 +50,19 @@ def without_nulls(value: Any, field: str = "") -> Any:
             return value
 
 
-def trim_metadata(meta: ObjectMeta, *, is_secret: bool) -> ObjectMeta:
-    """Drop the last-applied annotation, and a Secret's annotations but for their keys."""
+def trim_metadata(meta: ObjectMeta, *, is_secret: bool, masker: Masker) -> ObjectMeta:
+    """Drop the last-applied annotation, credentials, and a Secret's annotations but for their keys."""
     annotations = meta.annotations
-    if not annotations or not (is_secret or LAST_APPLIED in annotations):
+    if not annotations:
         return meta
     kept = {
         key: "" if is_secret and key not in _SECRET_ANNOTATIONS else value
         for key, value in annotations.items()
         if key != LAST_APPLIED
     }
-    return msgspec.structs.replace(meta, annotations=kept or None)
+    if not is_secret:
+        kept = masker.annotations(kept)
+    return meta if kept == annotations else msgspec.structs.replace(meta, annotations=kept or None)
 
 
 class _SecretWire(msgspec.Struct, rename="camel"):

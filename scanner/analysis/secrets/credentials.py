@@ -1,12 +1,21 @@
 """Tell a credential from other text, by the name that it has and the look that it has; tuned to few false alarms.
 
-Nothing here returns, keeps or formats a value that it looked at: what goes out is a text that says why it is a
-credential. A name that ends in what it is (`DB_PASSWORD`, `githubToken`) counts; one that ends in something about it
-(`PASSWORD_FILE`, `TOKEN_TTL`, `SECRET_NAME`) does not.
+What is a token by its look, gitleaks' rules tell (`detector`); here is what they lack: names, as Kubernetes' users give
+them, and what is no credential however it looks. Nothing here returns, keeps or formats a value that it looked at: what
+goes out is a kind and a place. A name that ends in what it is (`DB_PASSWORD`, `githubToken`) counts; one that ends in
+something about it (`PASSWORD_FILE`, `TOKEN_TTL`, `SECRET_NAME`) does not.
 """
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from functools import cache
+from itertools import islice
+from typing import Any, NamedTuple
+
+from scanner.analysis.secrets.detector import MAX_HITS, MAX_TEXT_BYTES, Hit, detector, pattern
+
+#: Shorter texts hold nothing that shows by its look.
+_LEAST_LENGTH = 8
 
 #: Last words of a name whose value people choose: any text is taken for one.
 _CHOSEN = ("PASSWORD", "PASSWD", "PASSPHRASE", "REQUIREPASS", "MASTERAUTH")
@@ -50,92 +59,179 @@ _MADE_LENGTH = 8
 #: Words that a person wrote, with short numbers behind them: `x-auth-token`, `session_v2`, `com.example.Tokens`.
 _WRITTEN = re.compile(r"[A-Za-z]{1,23}\d{0,3}(?:[-_.:/](?:[A-Za-z]{1,23}\d{0,2}|v?\d{1,3}))*")
 
-# Anyone who may create a workload chooses these texts, up to megabytes: no pattern may look far from where it starts.
-_URL_PASSWORD = re.compile(r"(?<=[a-z0-9])://[^\s:/@?#]{0,200}:([^\s@/?#]{1,1000})@[^\s@]", re.IGNORECASE)
-_PARAMETER = re.compile(
-    r"(?:^|[;&?\s])(?:password|pwd)\s*=\s*('[^']{0,1000}'|\"[^\"]{0,1000}\"|[^;&\s]+)", re.IGNORECASE
-)
-_HEADER = re.compile(r"authorization:\s*(?:bearer|basic|token)\s+([\w.~+/=-]{8,})", re.IGNORECASE)
-_BEARER = re.compile(r"^bearer\s+([\w.~+/=-]{8,})$", re.IGNORECASE)
+#: A token that is written behind its scheme, and the parts of URLs and connection strings that are passwords.
+_URL_PASSWORD = r"(?i)[a-z0-9]://[^\s:/@?#]{0,200}:([^\s@/?#]+)@[^\s@]"  # noqa: S105 - an expression
+_PARAMETER = r"(?i)(?:^|[;&?\s\"'])(?:password|pwd)\s*=\s*(?:'([^'\n]+)'|\"([^\"\n]+)\"|([^;&\s\"']+))"
+_AUTHORIZATION = r"(?i)(?:authorization[\"']?\s*[:=]\s*[\"']?|^)(?:bearer|basic|token)\s+([\w.~+/=-]{8,})"
+#: A private key of which less is there than gitleaks wants to see.
+_PRIVATE_KEY = r"-----BEGIN (?:[A-Z]{1,20} ){0,3}PRIVATE KEY"
+#: The id of an access key of AWS: the documentation's own example counts, for somebody pasted it with its key.
+_AWS_KEY_ID = r"\b((?:AKIA|ASIA)[A-Z2-7]{16})\b"
 
-#: Values that say themselves what they are. Sources: the issuers' documentation of their token formats.
-_KNOWN: tuple[tuple[str, re.Pattern[str]], ...] = (
-    ("a private key", re.compile(r"---BEGIN (?:[A-Z]{1,20} ){0,3}PRIVATE KEY---")),
-    ("an access key of AWS", re.compile(r"\b(?:AKIA|ASIA)[A-Z2-7]{16}\b")),
-    ("a GitHub token", re.compile(r"\b(?:gh[pousr]_[A-Za-z0-9]{36}|github_pat_\w{50})")),
-    ("a GitLab token", re.compile(r"\bglpat-[\w-]{20}")),
-    ("a Slack token", re.compile(r"\bxox[abprs]-[\w-]{10}")),
-    ("a Stripe key", re.compile(r"\b[sr]k_live_\w{16}")),
-    ("a signed JSON Web Token", re.compile(r"[\w-]\.eyJ[\w-]{10,4000}+\.[\w-]{10}")),
+_NAME = r"[A-Za-z0-9_.\-]*(?i:pass|pwd|pw|secret|token|key|credential|auth)[A-Za-z0-9_.\-]*"
+#: In a configuration file: a name, what separates it, a value with or without quotes.
+_ASSIGNMENT = (
+    rf"(?:^|[^A-Za-z0-9_.\-$])({_NAME})(?:[\"']?[ \t]*(?::=|=>|=|:)[ \t]*|(?:[ \t]+))"
+    r"(?:[|>]-?[ \t]*\n[ \t]*)?(?:\"([^\"\n]+)\"|'([^'\n]+)'|([^\s\"'`,;&|<>){}\[\]][^\s\"'`,;&|<>)}\]]*))"
 )
+#: The same as an element of XML, and as an entry of an `env` list.
+_ELEMENT = rf"<(?:[\w]+:)?({_NAME})>([^<>\n]+)</"
+_ENTRY = (
+    rf"(?i)[\"']?name[\"']?\s*[:=]\s*[\"']?({_NAME})[\"']?\s*,?\s*"
+    r"[\"']?value[\"']?\s*[:=]\s*[\"']?([^\s\"',}]+)"
+)
+#: Texts without any of these words have nothing that a name could tell.
+_TELLING = r"(?i)pass|pwd|pw|secret|token|key|credential|auth"
 
 _OPTION = re.compile(r"(--?[A-Za-z][\w.-]*)=(.*)", re.DOTALL)
-#: In a script: an option or a variable and what it is given.
-_IN_SCRIPT = re.compile(
-    r"(?:^|[\s;&|(\"'])(?:(--?[A-Za-z][\w.-]*|[A-Za-z_]\w*)=|(--[A-Za-z][\w.-]*)\s+)"
-    r"(\"[^\"]{0,1000}\"|'[^']{0,1000}'|[^\s;&|\"')-][^\s;&|\"')]*)"
-)
+_OPTION_NAME = re.compile(r"--?[A-Za-z][\w.-]*")
+_VARIABLE = re.compile(r"([A-Za-z_]\w*)=(.*)", re.DOTALL)
 
 
-def why_environment(name: str, value: str) -> str:
-    """Say why an environment variable holds a credential; empty if it does not seem to."""
-    return why_text(value) or _why_named(name, value)
+class _Patterns(NamedTuple):
+    private_key: Any
+    aws_key_id: Any
+    url: Any
+    parameter: Any
+    authorization: Any
+    assignment: Any
+    element: Any
+    entry: Any
+    telling: Any
 
 
-def why_text(text: str) -> str:
-    """Say why a text holds a credential whatever its name; empty if it does not seem to."""
-    for what, pattern in _KNOWN:
-        if pattern.search(text):
-            return what
-    if any(_is_made(token) for token in _BEARER.findall(text)):
-        return "a bearer token"
-    if any(_is_chosen(password) for password in _URL_PASSWORD.findall(text)):
-        return "a password in a URL"
-    if any(_is_chosen(_unquoted(password)) for password in _PARAMETER.findall(text)):
-        return "a password in a connection string"
-    return ""
+@cache
+def _patterns() -> _Patterns:
+    """Return our own expressions; like the detector's, anyone may choose what they search, so RE2 runs them."""
+    texts = (_PRIVATE_KEY, _AWS_KEY_ID, _URL_PASSWORD, _PARAMETER, _AUTHORIZATION)
+    return _Patterns(*map(pattern, (*texts, f"(?m){_ASSIGNMENT}", _ELEMENT, _ENTRY, _TELLING)))
 
 
-def why_command(words: tuple[str, ...]) -> Iterator[tuple[int, str]]:
-    """Yield for each word of a command line that gives away a credential its index and why.
+def credentials_of(name: str, value: str) -> tuple[Hit, ...]:
+    """Return the credentials in a value that has a name: an environment variable, a header, an annotation."""
+    found = credentials_in(value, name)
+    return found or _whole(name, value)
+
+
+def credentials_in(text: str, name: str = "") -> tuple[Hit, ...]:
+    """Return the credentials that a text shows by their look, whatever its name; sorted, none within another.
+
+    The name helps rules that want to see whose token it is (`DATADOG_API_KEY`); by itself it makes nothing one.
+    """
+    if len(text) < _LEAST_LENGTH:
+        return ()
+    raw = _bytes(text)
+    before = _bytes(f"{name}=") if name else b""
+    found = [
+        Hit(hit.kind, hit.start - len(before), hit.end - len(before))
+        for hit in detector().hits(before + raw)
+        if hit.start >= len(before) and _is_real((before + raw)[hit.start : hit.end])
+    ]
+    p = _patterns()
+    found += [Hit("private-key", m.start(), len(raw)) for m in _some(p.private_key, raw)]
+    found += [Hit("aws-access-token", m.start(1), m.end(1)) for m in _some(p.aws_key_id, raw)]
+    if b"@" in raw:
+        found += [Hit("url-password", m.start(1), m.end(1)) for m in _some(p.url, raw) if _is_chosen(_text(m.group(1)))]
+    if b"=" in raw:
+        found += [
+            Hit("password", m.start(g), m.end(g))
+            for m in _some(p.parameter, raw)
+            for g in (1, 2, 3)
+            if m.group(g) and _is_chosen(_text(m.group(g)))
+        ]
+    found += [
+        Hit("authorization", m.start(1), m.end(1)) for m in _some(p.authorization, raw) if _is_made(_text(m.group(1)))
+    ]
+    return outermost(found)
+
+
+def credentials_in_file(text: str) -> tuple[Hit, ...]:
+    """Return the credentials in a text of many lines: a configuration file of whatever language, or a script."""
+    found = [*credentials_in(text)]
+    raw = _bytes(text)[:MAX_TEXT_BYTES]
+    p = _patterns()
+    if p.telling.search(raw):
+        for search in (p.assignment, p.element, p.entry):
+            for match in _some(search, raw):
+                groups = [g for g in range(2, len(match.groups()) + 1) if match.group(g)]
+                for group in groups[:1]:
+                    kind = kind_by_name(_text(match.group(1)), _text(match.group(group)))
+                    if kind and not _is_code(raw, match.end(group)):
+                        found.append(Hit(kind, match.start(group), match.end(group)))
+    return outermost(found)
+
+
+def credentials_in_command(words: tuple[str, ...]) -> Iterator[tuple[int, tuple[Hit, ...]]]:
+    """Yield for each word of a command line that gives away credentials its index and them.
 
     `--password=x`, `--password x`, `PGPASSWORD=x psql` in a script, URLs with a password, known tokens.
     """
     for index, word in enumerate(words):
-        option = words[index - 1] if index and re.fullmatch(r"--[A-Za-z][\w.-]*", words[index - 1]) else ""
-        if why := _why_word(word, option):
-            yield index, why
+        option = words[index - 1] if index and _OPTION_NAME.fullmatch(words[index - 1]) else ""
+        if found := _in_word(word, option):
+            yield index, found
 
 
-def _why_word(word: str, option: str) -> str:
-    """Say why one word of a command line holds a credential; `option` is the one before it, if it is one."""
-    if any(_is_made(token) for token in _HEADER.findall(word)):
-        return "a value of the header Authorization"
-    if assigned := _OPTION.fullmatch(word):
-        return why_text(assigned[2]) or _why_named(assigned[1], assigned[2])
-    if option and not word.startswith("-"):
-        return why_text(word) or _why_named(option, word)
+def _in_word(word: str, option: str) -> tuple[Hit, ...]:
+    """Return the credentials in one word of a command line; `option` is the one before it, if it is one."""
+    if assigned := (_OPTION.fullmatch(word) or (_VARIABLE.fullmatch(word) if not re.search(r"\s", word) else None)):
+        name, value = assigned[1], assigned[2]
+        offset = len(_bytes(word)) - len(_bytes(value))
+        return tuple(Hit(h.kind, h.start + offset, h.end + offset) for h in credentials_of(name, value))
+    if option.startswith("--") and not word.startswith("-"):
+        return credentials_of(option, word)
     if re.search(r"\s", word):
-        found = (_why_named(a or b, _unquoted(value)) for a, b, value in _IN_SCRIPT.findall(word))
-        return why_text(word) or next(filter(None, found), "")
-    name, _, value = word.partition("=")
-    return why_text(word) or (_why_named(name, value) if re.fullmatch(r"[A-Za-z_]\w*", name) else "")
+        return credentials_in_file(word)
+    return credentials_in(word)
 
 
-def _unquoted(text: str) -> str:
-    return text[1:-1] if text[:1] in {"'", '"'} and text[-1:] == text[:1] else text
+def outermost(found: Iterable[Hit]) -> tuple[Hit, ...]:
+    """Return hits in the order of the text, of those that meet the one that starts first, then the longest."""
+    kept: list[Hit] = []
+    for hit in sorted(found, key=lambda h: (h.start, -h.end, h.kind)):
+        if hit.start < hit.end and (not kept or hit.start >= kept[-1].end):
+            kept.append(hit)
+    return tuple(kept)
 
 
-def _why_named(name: str, value: str) -> str:
-    """Say that a value is the credential that its name says; the value is judged, never shown."""
+def kind_by_name(name: str, value: str) -> str:
+    """Return which kind of credential a value is that its name says to be one; empty if it is none."""
     words = [w.upper() for w in _WORDS.findall(name)]
     while len(words) > 1 and words[-1].isdigit():
         words.pop()
     if not words or _HARMLESS.intersection(words):
         return ""
     if _is_chosen_name(words) and name != "PWD":
-        return f"the value of {name}" if _is_chosen(value) else ""
-    return f"the value of {name}" if _is_made_name(words) and _is_made(value) else ""
+        return "password" if _is_chosen(value) else ""
+    return "token-or-key" if _is_made_name(words) and _is_made(value) else ""
+
+
+def _whole(name: str, value: str) -> tuple[Hit, ...]:
+    kind = kind_by_name(name, value)
+    return (Hit(kind, 0, len(_bytes(value))),) if kind else ()
+
+
+def _some(search: Any, raw: bytes) -> Iterator[Any]:
+    return islice(search.finditer(raw), MAX_HITS)
+
+
+def _is_code(raw: bytes, end: int) -> bool:
+    """Tell whether what was taken for a value goes on as an expression: `token = get_token(`, `key = keys[`."""
+    return raw[end : end + 1] in {b"(", b"["} and raw[end : end + 2] != b"[]"
+
+
+def _is_real(secret: bytes) -> bool:
+    """Tell whether what a rule found is no reference and no placeholder."""
+    text = _text(secret)
+    return not _REFERENCE.search(text) and "example" not in text.lower()
+
+
+def _bytes(text: str) -> bytes:
+    return text.encode(errors="surrogatepass")
+
+
+def _text(raw: bytes) -> str:
+    return raw.decode(errors="replace")
 
 
 def _is_chosen_name(words: list[str]) -> bool:
