@@ -60,21 +60,19 @@ def weighed(snapshot: Snapshot, findings: Iterable[Finding]) -> Iterator[Finding
     barriers.judge(concerned)
     for finding in kept:
         if finding.stands_out and finding.resource in concerned:
-            yield _weighed(snapshot, barriers, finding)
+            yield _weighed(barriers, finding)
         else:
             yield finding
 
 
-def _weighed(snapshot: Snapshot, barriers: "_Barriers", finding: Finding) -> Finding:
+def _weighed(barriers: "_Barriers", finding: Finding) -> Finding:
     by = barriers.blocking(finding)
     if not by:
         return finding
-    older = _older_pods(snapshot, barriers.workloads[finding.resource])
+    older = barriers.older_pods(finding.resource)
     severity = finding.severity if older else finding.severity.milder
     said = f"new pods of it are refused by {by}"
-    return replace(
-        finding, severity=severity, message=f"{finding.message}; {said}{', but ' if older else ''}{older or ''}"
-    )
+    return replace(finding, severity=severity, message=f"{finding.message}; {said}{older and f', but {older}'}")
 
 
 def _older_pods(snapshot: Snapshot, workload: Workload) -> str:
@@ -98,6 +96,7 @@ class _Barriers:
         self.are_any = bool(self._standards or self._admission.policies)
         self.workloads = {w.ref: w for w in snapshot.workloads} if self.are_any else {}
         self._forbidden: dict[ObjectRef, _Paths] = {}
+        self._older: dict[ObjectRef, str] = {}
 
     def judge(self, concerned: Iterable[ObjectRef]) -> None:
         """Judge these workloads by what their namespace enforces, each distinct template and level once."""
@@ -110,6 +109,12 @@ class _Barriers:
                 self._forbidden[verdict.resource] = _by_holder(
                     verdict.resource, ((f.object, f.path) for check in verdict.forbidden for f in check.evidence)
                 )
+
+    def older_pods(self, resource: ObjectRef) -> str:
+        """Say which pods of a workload admission did not keep out, as far as is known."""
+        if resource not in self._older:
+            self._older[resource] = _older_pods(self._snapshot, self.workloads[resource])
+        return self._older[resource]
 
     def blocking(self, finding: Finding) -> str:
         """Name what refuses new pods for what a finding is about; empty if nothing does."""
@@ -172,8 +177,7 @@ class _Denying:
         """Find those that are bound to deny, do not let pods by when they break, and read nothing but the pod."""
         self._snapshot = snapshot
         self._bindings = [b for b in snapshot.of(*BINDING) if _denies(b)]
-        bound = {b.decode(BindingBody).spec.policy_name for b in self._bindings}
-        self.policies = [p for p in snapshot.of(*POLICY) if p.meta.name in bound and _keeps_out(p)]
+        self.policies = [p for p in snapshot.of(*POLICY) if any(_binds(b, p) for b in self._bindings) and _keeps_out(p)]
         self._refusals: dict[object, frozenset[_Refusal]] = {}
 
     def refusing(self, workload: Workload, paths: _Paths) -> str:
@@ -187,7 +191,9 @@ class _Denying:
         return next(iter(sorted(frozenset.intersection(*named))), "")
 
     def _because(self, template: PodTemplate, namespace: str, paths: frozenset[str]) -> frozenset[str]:
-        inside = [p.removeprefix(f"{template.path}.") for p in paths if p.startswith(f"{template.path}.")]
+        inside = [
+            p.removeprefix(f"{template.path}.") for p in paths if p.startswith(f"{template.path}.") and _is_plain(p)
+        ]
         refused = self._refused(template, namespace, ()) if inside else frozenset()
         if not refused:
             return frozenset()
@@ -207,7 +213,7 @@ class _Denying:
 
     def _audited(self, pod: KubeObject) -> Iterator[_Refusal]:
         for policy in self.policies:
-            bindings = [b for b in self._bindings if b.decode(BindingBody).spec.policy_name == policy.meta.name]
+            bindings = [b for b in self._bindings if _binds(b, policy)]
             try:
                 outcomes = audit([policy], bindings, [], self._snapshot, objects=[pod])
             except PolicyError:  # malformed: its own finding says so
@@ -217,13 +223,34 @@ class _Denying:
                     yield _Refusal(outcome.policy, outcome.binding, outcome.path)
 
 
+def _binds(binding: KubeObject, policy: KubeObject) -> bool:
+    return binding.decode(BindingBody).spec.policy_name == policy.meta.name
+
+
 def _denies(binding: KubeObject) -> bool:
-    return "Deny" in (binding.decode(BindingBody).spec.validation_actions or ())
+    """Tell whether a binding denies; one in a file that is none does not."""
+    try:
+        return "Deny" in (binding.decode(BindingBody).spec.validation_actions or ())
+    except msgspec.ValidationError:
+        return False
 
 
 def _keeps_out(policy: KubeObject) -> bool:
-    spec = policy.decode(PolicyBody).spec
+    """Tell whether a policy refuses what it cannot judge, and reads nothing but the pod; malformed ones do not."""
+    try:
+        spec = policy.decode(PolicyBody).spec
+    except msgspec.ValidationError:
+        return False
     return spec.failure_policy == "Fail" and not any(_READS_MORE.search(text) for text in texts_of(spec))
+
+
+def _is_plain(path: str) -> bool:
+    """Tell whether a path is one of keys and indexes; what questions write may be more."""
+    try:
+        steps_of(path)
+    except ValueError:
+        return False
+    return True
 
 
 def _pod_of(template: PodTemplate, namespace: str, without: Sequence[str]) -> KubeObject:

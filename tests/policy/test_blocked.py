@@ -156,3 +156,16 @@ def test_files_are_judged_as_what_would_be_created() -> None:
     """No pod runs from them."""
     things = (shop(enforce="baseline"), workload("cart", PRIVILEGED))
     assert found(*things, source=SourceKind.MANIFESTS).severity == Severity.MEDIUM
+
+
+@pytest.mark.parametrize("kind", ["ValidatingAdmissionPolicy", "ValidatingAdmissionPolicyBinding"])
+def test_what_is_no_policy_ends_nothing(kind: str) -> None:
+    """Files may hold anything under its name."""
+    broken = {
+        "apiVersion": "admissionregistration.k8s.io/v1",
+        "kind": kind,
+        "metadata": {"name": "broken"},
+        "spec": {"validationActions": 7, "policyName": 7, "validations": [{"expression": "true"}], "paramKind": None},
+    }
+    things = (namespace("shop"), workload("cart", PRIVILEGED), broken, *bound(NO_PRIVILEGE))
+    assert "bound by b" in found(*things).message
