@@ -178,6 +178,7 @@ RESOURCES: tuple[Resource, ...] = (
     ),
     _grouped("velero.io", "schedules", "Schedule", "whether backups are made"),
     _grouped(_MONITORING, "prometheusrules", "PrometheusRule", "which workloads alerts are about"),
+    _grouped(_MONITORING, "prometheusrules", "PrometheusRule", "which workloads alerts are about"),
     _grouped(
         "apiregistration.k8s.io",
         "apiservices",
@@ -190,7 +191,6 @@ RESOURCES: tuple[Resource, ...] = (
         for plural, kind, namespaced, reason in (
             ("certificates", "Certificate", True, "which certificates run out, without reading Secrets"),
             ("issuers", "Issuer", True, "who cannot issue certificates"),
-    _grouped(_MONITORING, "prometheusrules", "PrometheusRule", "which workloads alerts are about"),
             ("clusterissuers", "ClusterIssuer", False, "who cannot issue certificates"),
         )
     ),
