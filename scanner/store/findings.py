@@ -310,3 +310,38 @@ def tally_findings(session: Session, cluster: str | None = None) -> list[Tally]:
         Tally(namespace, PolicyId(policy), Severity(severity), Outcome(outcome), count)
         for namespace, policy, severity, outcome, count in rows
     ]
+
+
+class Count(NamedTuple):
+    """How many open findings of one policy and outcome are about one resource."""
+
+    resource_id: str
+    api_version: str
+    kind: str
+    name: str
+    policy: str
+    outcome: Outcome
+    count: int
+
+
+def count_by_resource(
+    session: Session, cluster: str, *, resources: Iterable[str] = (), without_namespace: bool = False
+) -> list[Count]:
+    """Count open findings of these resources, or of all that belong to no namespace; expected failures are left out."""
+    columns = (
+        FINDINGS.c.resource_id,
+        FINDINGS.c.api_version,
+        FINDINGS.c.kind,
+        FINDINGS.c.name,
+        FINDINGS.c.policy,
+        FINDINGS.c.outcome,
+    )
+    query = select(*columns, func.count()).where(
+        FINDINGS.c.cluster == cluster, FINDINGS.c.is_open, FINDINGS.c.expected == ""
+    )
+    if without_namespace:
+        query = query.where(FINDINGS.c.namespace == "")
+    else:
+        query = query.where(is_among(session.connection(), FINDINGS.c.resource_id, sorted(resources)))
+    rows = session.execute(query.group_by(*columns))
+    return [Count(*row[:5], Outcome(row[5]), row[6]) for row in rows]

@@ -115,15 +115,15 @@ class Api:
             params = params | {"cursor": page["next"]}
 
 
-def api_over(engine: Engine, limits: Limits | None = None) -> Api:
+def api_over(engine: Engine, limits: Limits | None = None, policies: Sequence[Policy] = POLICIES) -> Api:
     """Make an API over a database."""
     metrics, shelf, draining = Metrics("1.2.3"), Shelf(), [False]
     runner = ScanRunner(
-        ScanSetup(engine=engine, source=shelf, policies=POLICIES, subscriptions=(), clock=lambda: NOW, metrics=metrics)
+        ScanSetup(engine=engine, source=shelf, policies=policies, subscriptions=(), clock=lambda: NOW, metrics=metrics)
     )
     services = Services(
         engine=engine,
-        policies={PolicyId(policy.id): policy for policy in POLICIES},
+        policies={PolicyId(policy.id): policy for policy in policies},
         start_scan=lambda: runner.start("api"),
         check_ready=lambda: require_head(engine),
         is_draining=lambda: draining[0],

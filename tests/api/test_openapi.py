@@ -59,6 +59,7 @@ def test_operation_ids_are_these() -> None:
         "listPeers",
         "listPolicies",
         "listProposals",
+        "listReadiness",
         "listResources",
         "listScans",
         "listSecrets",
