@@ -178,7 +178,6 @@ RESOURCES: tuple[Resource, ...] = (
     ),
     _grouped("velero.io", "schedules", "Schedule", "whether backups are made"),
     _grouped(_MONITORING, "prometheusrules", "PrometheusRule", "which workloads alerts are about"),
-    _grouped(_MONITORING, "prometheusrules", "PrometheusRule", "which workloads alerts are about"),
     _grouped(
         "apiregistration.k8s.io",
         "apiservices",
