@@ -48,7 +48,7 @@ from scanner.analysis.readiness import (
     serving,
     skew,
 )
-from scanner.analysis.secrets import certificates, issued, literals, references, tokens
+from scanner.analysis.secrets import certificates, hygiene, issued, literals, references, tokens
 from scanner.model.answer import Answer
 from scanner.model.refs import GroupKind
 from scanner.model.workload import TEMPLATE_PATHS
@@ -196,10 +196,18 @@ QUESTIONS: Mapping[str, Question] = {
     "secrets.issued_expiring": Question(ask=issued.issued_expiring, reads=(issued.CERTIFICATE,)),
     "secrets.issued_not_ready": Question(ask=issued.issued_not_ready, reads=issued.READS),
     "secrets.legacy_tokens": Question(ask=references.legacy_tokens, reads=(references.SECRET,)),
+    "secrets.literal_annotations": Question(
+        ask=literals.literal_annotations, reads=(*literals.READS, *literals.OBJECT_READS)
+    ),
     "secrets.literal_commands": Question(ask=literals.literal_commands, reads=literals.READS),
     "secrets.literal_environment": Question(ask=literals.literal_environment, reads=literals.READS),
+    "secrets.literal_fields": Question(ask=literals.literal_fields, reads=literals.OBJECT_READS),
+    "secrets.literal_probes": Question(ask=literals.literal_probes, reads=literals.READS),
     "secrets.missing_references": Question(ask=references.missing_references, reads=references.READS),
+    "secrets.old_secrets": Question(ask=hygiene.old_secrets, reads=(references.SECRET,)),
     "secrets.relied_on_expiring": Question(ask=certificates.relied_on_expiring, reads=certificates.RELIED_ON_READS),
     "secrets.relied_on_weak": Question(ask=certificates.relied_on_weak, reads=certificates.RELIED_ON_READS),
+    "secrets.shared_secrets": Question(ask=hygiene.shared_secrets, reads=hygiene.SHARED_READS),
+    "secrets.unused_secrets": Question(ask=hygiene.unused_secrets, reads=hygiene.READS),
     "secrets.useless_tokens": Question(ask=tokens.useless_tokens, reads=tokens.READS),
 }
