@@ -172,7 +172,10 @@ def _withheld(value: Any, *, is_secret: bool = False) -> Any:
             return [WITHHELD]
         case list():
             return [
-                {k: WITHHELD if k == "value" and is_secret else _withheld(v) for k, v in item.items()}
+                {
+                    k: WITHHELD if k == "value" and is_secret else _withheld(v, is_secret=k in _SECRET)
+                    for k, v in item.items()
+                }
                 if isinstance(item, dict)
                 else _withheld(item)
                 for item in value

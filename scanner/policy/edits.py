@@ -70,7 +70,9 @@ def edited(policy: Policy, whole: Json, around: Mapping[str, Any]) -> Json:
     """
     after = deepcopy(whole)
     holder = _holder(after)
-    has_metadata = "metadata" in holder
+    has_metadata = bool(holder.get("metadata"))
+    if not has_metadata:
+        holder["metadata"] = {}
     edits = [edit_of(place, value, fix_variables(policy.subject)) for place, value in policy.fix.items()]
     for subject in _subjects(policy, after):
         if policy.ask or _is_forbidden(policy, {**around, **subject}):
@@ -91,9 +93,7 @@ def pod_place(whole: Json) -> tuple[Json, Json] | None:
     holder = _holder(whole)
     if GroupKind(group_of(whole["apiVersion"]), whole["kind"]) not in TEMPLATE_PATHS or "spec" not in holder:
         return None
-    if not isinstance(holder.get("metadata"), dict):
-        holder["metadata"] = {}
-    return holder["metadata"], holder["spec"]
+    return holder.get("metadata") or {}, holder["spec"]
 
 
 def _holder(whole: Json) -> Json:
