@@ -75,7 +75,10 @@ class Masker:
 
     def annotations(self, annotations: Mapping[str, str]) -> dict[str, str]:
         """Return annotations without credentials."""
-        return {key: self.named(key.rpartition("/")[2], value) for key, value in annotations.items()}
+        return {
+            key: self.named(key if key.startswith("checksum/") else key.rpartition("/")[2], value)
+            for key, value in annotations.items()
+        }
 
     def named(self, name: str, value: str) -> str:
         """Return a value that has a name, without credentials; of several lines, each may name what it holds."""

@@ -27,7 +27,21 @@ _MADE = ("TOKEN", "SECRET", "APIKEY", "CREDENTIAL", "CREDENTIALS", "SECRETKEY", 
 _KEYS = frozenset({"ACCESS", "ACCOUNT", "API", "APP", "AUTH", "ENCRYPTION", "MASTER", "PRIVATE", "SECRET", "SIGNING"})
 #: Words of names of what may be seen, or of a switch about credentials (`ALLOW_EMPTY_PASSWORD`, `--require-token`).
 _HARMLESS = frozenset(
-    {"PUBLIC", "ALLOW", "ASK", "CHECK", "DISABLE", "EMPTY", "ENABLE", "GENERATE", "MAX", "MIN", "NO", "PROMPT"}
+    {
+        "PUBLIC",
+        "CHECKSUM",
+        "ALLOW",
+        "ASK",
+        "CHECK",
+        "DISABLE",
+        "EMPTY",
+        "ENABLE",
+        "GENERATE",
+        "MAX",
+        "MIN",
+        "NO",
+        "PROMPT",
+    }
     | {"RANDOM", "REQUIRE", "REQUIRED", "SHOW", "SKIP", "USE", "VALIDATE", "VERIFY", "WITH"}
 )
 #: Words before SECRET in names whose value is the name of a Kubernetes Secret.
@@ -156,7 +170,9 @@ def credentials_in_file(text: str) -> tuple[Hit, ...]:
                 groups = [g for g in range(2, len(match.groups()) + 1) if match.group(g)]
                 for group in groups[:1]:
                     kind = kind_by_name(_text(match.group(1)), _text(match.group(group)))
-                    if kind and not _is_code(raw, match.end(group)):
+                    if kind and not (
+                        _is_code(raw, match.end(group)) or _is_prose(raw, match.start(group), match.end(group))
+                    ):
                         found.append(Hit(kind, match.start(group), match.end(group)))
     return outermost(found)
 
@@ -218,6 +234,15 @@ def _some(search: Any, raw: bytes) -> Iterator[Any]:
 def _is_code(raw: bytes, end: int) -> bool:
     """Tell whether what was taken for a value goes on as an expression: `token = get_token(`, `key = keys[`."""
     return raw[end : end + 1] in {b"(", b"["} and raw[end : end + 2] != b"[]"
+
+
+def _is_prose(raw: bytes, start: int, end: int) -> bool:
+    """Tell whether a value without quotes is a call, or the first word of a sentence: `password: ask somebody`."""
+    is_sentence = re.match(rb"[ \t]+[A-Za-z]", raw[end : end + 80]) and raw[:start].rstrip(b" \t")[-1:] == b":"
+    return (
+        bool(is_sentence)
+        or re.fullmatch(rb"[A-Za-z_.]{1,80}\(.{0,200}", raw[start : start + 280].split(b"\n")[0]) is not None
+    )
 
 
 def _is_real(secret: bytes) -> bool:
