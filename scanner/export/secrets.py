@@ -185,10 +185,16 @@ def access_lines(paths: SecretPaths, access: SecretAccess) -> list[Line]:
     secret = access.secret
     seen = "" if secret.is_seen else " (known by what refers to it; it was not read)"
     lines = [Line("heading", printable(f"Secret {secret.namespace}/{secret.name}{seen}"))]
-    for reach in access.reaches:
+    telling = [reach for reach in access.reaches if not reach.expected]
+    for reach in telling:
         lines += _reach_lines(reach)
-    if not access.reaches:
-        lines.append(Line("pass", "  nobody beside those who reach all"))
+    if not telling:
+        lines.append(Line("pass", "  nobody stands out beside those who reach all"))
+    if expected := [str(reach.subject) for reach in access.reaches if reach.expected]:
+        said = (
+            f"  {len(expected):,} by grants of Kubernetes itself, unchanged (all in -o json): {', '.join(expected[:5])}"
+        )
+        lines.append(Line("detail", printable(said)))
     lines += [
         Line("detail", printable(f"  kubelet of {node}: runs {', '.join(what[:3])}"))
         for node, what in list(access.kubelets.items())[:_SHOWN]
@@ -203,8 +209,8 @@ def _reach_lines(reach: Reach) -> Iterator[Line]:
         said = ", then ".join(
             step.text if number == 0 else f"{step.subject} {step.text}" for number, step in enumerate(route.steps)
         )
-        marks = "".join((" by its name" if route.is_named else "", " (expected)" if reach.expected else ""))
-        yield Line(_STYLES[route.is_direct], printable(f"  {reach.subject} {said}{marks}"))
+        mark = " by its name" if route.is_named else ""
+        yield Line(_STYLES[route.is_direct], printable(f"  {reach.subject} {said}{mark}"))
         for step in route.steps:
             yield from (Line("detail", printable(f"      {chain}")) for chain in step.chains)
         if route.others:
