@@ -34,15 +34,21 @@ table { border-collapse: collapse; width: 100%; overflow-wrap: normal; }
 caption { text-align: start; padding-block: .5rem; }
 th, td { border: 1px solid var(--line); padding: .3rem .6rem; text-align: start; vertical-align: top; }
 thead th { background: var(--soft); }
+td { white-space: nowrap; }
 .ready { color: var(--ready); }
 .not-ready { color: var(--not-ready); font-weight: 600; }
 .unknown { color: var(--unknown); }
 section { border-top: 1px solid var(--line); margin-top: 2rem; }
 details { background: var(--soft); padding: .3rem .8rem; margin: .4rem 0; }
+details p, details ul { margin-block: .3rem; }
 summary { cursor: pointer; }
 code { font-family: ui-monospace, monospace; font-size: .9em; }
 .meta { font-size: .9rem; }
-@media print { body { max-width: none; padding: 0; } details { background: none; border: 1px solid var(--line); }
+@page { margin: 15mm; }
+@media print { body { max-width: none; padding: 0; font-size: 10pt; }
+  h1 { font-size: 18pt; } h2 { font-size: 14pt; } h3, h4 { font-size: 11pt; margin-block: .6em .2em; }
+  .scroll { overflow: visible; } th, td { padding: .15rem .4rem; } tr, details { break-inside: avoid; }
+  details { background: none; border: 1px solid var(--line); }
   details::details-content { content-visibility: visible; block-size: auto; } h2, h3, h4 { break-after: avoid; }
   a { color: inherit; } }
 """

@@ -321,7 +321,7 @@ class Count(NamedTuple):
     name: str
     policy: str
     outcome: Outcome
-    count: int
+    number: int
 
 
 def count_by_resource(
@@ -344,4 +344,7 @@ def count_by_resource(
     else:
         query = query.where(is_among(session.connection(), FINDINGS.c.resource_id, sorted(resources)))
     rows = session.execute(query.group_by(*columns))
-    return [Count(*row[:5], Outcome(row[5]), row[6]) for row in rows]
+    return [
+        Count(about, api_version, kind, name, policy, Outcome(outcome), number)
+        for about, api_version, kind, name, policy, outcome, number in rows
+    ]

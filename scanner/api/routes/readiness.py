@@ -96,7 +96,7 @@ def list_readiness(
 def _by_resource(counts: Iterable[Count]) -> _Counted:
     found: dict[str, list[tuple[str, Outcome, int]]] = defaultdict(list)
     for count in counts:
-        found[count.resource_id].append((count.policy, count.outcome, count.count))
+        found[count.resource_id].append((count.policy, count.outcome, count.number))
     return found
 
 
@@ -105,7 +105,7 @@ def _around(counts: Iterable[Count]) -> _Counted:
     found: dict[str, list[tuple[str, Outcome, int]]] = defaultdict(list)
     for count in counts:
         is_namespace = (count.api_version, count.kind) == ("v1", "Namespace")
-        found[count.name if is_namespace else _EVERYWHERE].append((count.policy, count.outcome, count.count))
+        found[count.name if is_namespace else _EVERYWHERE].append((count.policy, count.outcome, count.number))
     return found
 
 
