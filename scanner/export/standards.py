@@ -88,6 +88,7 @@ class ReportedEnforced(msgspec.Struct, frozen=True, rename="camel"):
     modes: dict[str, ReportedSetting]
     webhooks: tuple[str, ...]
     policies: tuple[str, ...]
+    mutations: tuple[str, ...]
     unknown: tuple[str, ...]
 
 
@@ -98,6 +99,7 @@ def reported_enforced(found: Enforced) -> ReportedEnforced:
         modes={mode: ReportedSetting(s.level, s.version, s.is_labelled) for mode, s in found.settings.items()},
         webhooks=found.webhooks,
         policies=found.policies,
+        mutations=found.mutations,
         unknown=found.unknown,
     )
 
@@ -112,6 +114,10 @@ def enforced_lines(found: Sequence[Enforced]) -> list[Line]:
         lines += [Line("detail", f"    {mode} {_said(space.settings[mode])}") for mode in ("warn", "audit")]
         lines += [Line("detail", f"    {printable(webhook)}") for webhook in space.webhooks]
         lines += [Line("detail", f"    ValidatingAdmissionPolicy {printable(policy)}") for policy in space.policies]
+        lines += [
+            Line("detail", f"    MutatingAdmissionPolicy {printable(policy)}: may change pods before they are judged")
+            for policy in space.mutations
+        ]
     unknown = sorted({reason for space in found for reason in space.unknown})
     lines += [Line("unknown", f"Unknown: {printable(reason)}") for reason in unknown]
     return lines or [Line("", "no namespace in there")]

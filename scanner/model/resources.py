@@ -219,6 +219,20 @@ RESOURCES: tuple[Resource, ...] = (
         "what admission changes, and what fails open",
         namespaced=False,
     ),
+    *(
+        _grouped(
+            _ADMISSION,
+            plural,
+            kind,
+            "what admission changes",
+            versions=("v1", "v1beta1", "v1alpha1"),
+            namespaced=False,
+        )
+        for plural, kind in (
+            ("mutatingadmissionpolicies", "MutatingAdmissionPolicy"),
+            ("mutatingadmissionpolicybindings", "MutatingAdmissionPolicyBinding"),
+        )
+    ),
 )
 
 BY_KIND: dict[GroupKind, Resource] = {r.group_kind: r for r in RESOURCES}

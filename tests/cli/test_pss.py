@@ -125,3 +125,33 @@ def test_a_live_namespace_is_judged_with_what_only_its_pods_have(control_plane: 
     found = {row["resource"]["name"]: [f["evidence"][0]["path"] for f in row["forbidden"]] for row in ended.json}
     assert (ended.status, ended.err) == (0, "")
     assert found == {"bare": ["spec.ephemeralContainers[0].securityContext.privileged"], "fine": []}
+
+
+@pytest.mark.control_plane
+def test_policies_that_mutate_pods_are_read_from_a_live_cluster(control_plane: ControlPlane) -> None:
+    """In the newest version that it serves."""
+    group = "admissionregistration.k8s.io"
+    rule = {"apiGroups": [""], "apiVersions": ["v1"], "resources": ["pods"], "operations": ["CREATE"]}
+    only_here = {"matchLabels": {"kubernetes.io/metadata.name": "pss-mutated"}}
+    change = "Object{metadata: Object.metadata{annotations: {'pss-mutated': 'yes'}}}"
+    spec = {
+        "matchConstraints": {"resourceRules": [rule], "namespaceSelector": only_here},
+        "failurePolicy": "Ignore",
+        "reinvocationPolicy": "Never",
+        "mutations": [{"patchType": "ApplyConfiguration", "applyConfiguration": {"expression": change}}],
+    }
+    named = {"metadata": {"name": "pss-mutated"}}
+    with kube(control_plane) as server:
+        versions = server.client.get(f"/apis/{group}").json()["versions"]
+        newest = next(v["groupVersion"] for v in versions)
+        policy = {"apiVersion": newest, "kind": "MutatingAdmissionPolicy", **named, "spec": spec}
+        bound = {"apiVersion": newest, "kind": "MutatingAdmissionPolicyBinding", **named}
+        created = [policy, {**bound, "spec": {"policyName": "pss-mutated"}}]
+        assert server.install([{"apiVersion": "v1", "kind": "Namespace", **named}, *created]) == []
+        try:
+            asked = ("pss", "--enforced", "-n", "pss-mutated", "-o", "json", "--kubeconfig", control_plane.kubeconfig)
+            (found,) = plimsoll(*asked).json
+        finally:
+            for thing in created:
+                server.client.delete(f"{server.path(thing)}/pss-mutated").raise_for_status()
+    assert found["mutations"] == ["pss-mutated, bound by pss-mutated (Ignore)"]

@@ -2,14 +2,14 @@
 
 Known are the labels of namespaces, webhook configurations and ValidatingAdmissionPolicies with their bindings. No API
 tells exemptions and defaults of the admission plugin, which stand in a file of the API server (AdmissionConfiguration),
-and what a webhook would say. MutatingAdmissionPolicies are not read.
+and what a webhook would say. What a MutatingAdmissionPolicy makes of a pod is not computed.
 
 Source: k8s.io/pod-security-admission/{api/helpers.go,admission/admission.go}; k8s.io/apiserver/pkg/admission/plugin.
 """
 
 import datetime as dt
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -31,7 +31,10 @@ WEBHOOK_KINDS = (
 )
 POLICY = GroupKind(GROUP, "ValidatingAdmissionPolicy")
 BINDING = GroupKind(GROUP, "ValidatingAdmissionPolicyBinding")
+MUTATION = GroupKind(GROUP, "MutatingAdmissionPolicy")
+MUTATION_BINDING = GroupKind(GROUP, "MutatingAdmissionPolicyBinding")
 NAMESPACE = GroupKind("", "Namespace")
+_READS = (NAMESPACE, *WEBHOOK_KINDS, POLICY, BINDING, MUTATION, MUTATION_BINDING)
 _PREFIX = "pod-security.kubernetes.io/"
 _POD_RESOURCES = {"pods": "", "deployments": "apps", "statefulsets": "apps", "daemonsets": "apps", "jobs": "batch"}
 #: Less than this is easily lost while a node or the engine starts anew; the API server's default is 10. Plain taste.
@@ -64,10 +67,13 @@ class Enforced:
 
     namespace: str
     settings: Mapping[Mode, Setting]
-    #: Webhooks that see new pods or workloads there, `Kind configuration/webhook`, each with its failurePolicy.
+    #: Webhooks that see new pods or workloads there, `Kind configuration/webhook`, each with its failurePolicy, and
+    #: which of them they see where that is not all: "only those with labels …".
     webhooks: tuple[str, ...]
-    #: Bindings of ValidatingAdmissionPolicies that see them, `policy, bound by binding (actions)`.
+    #: Bindings of ValidatingAdmissionPolicies that see them, `policy, bound by binding (actions)`, likewise.
     policies: tuple[str, ...]
+    #: Bindings of MutatingAdmissionPolicies that may change them before they are judged, likewise.
+    mutations: tuple[str, ...]
     #: What nobody could read: exemptions and defaults.
     unknown: tuple[str, ...]
 
@@ -77,23 +83,47 @@ class Rule(msgspec.Struct, frozen=True, rename="camel"):
 
     operations: tuple[str, ...] = ()
     api_groups: tuple[str, ...] = ()
+    #: All kinds that hold pods are served in one version, `v1`: no matchPolicy makes another name them.
+    api_versions: tuple[str, ...] = ("*",)
     resources: tuple[str, ...] = ()
+    resource_names: tuple[str, ...] | None = None
     scope: str = "*"
+
+
+class _Condition(msgspec.Struct, frozen=True):
+    name: str = ""
 
 
 class _Match(msgspec.Struct, frozen=True, rename="camel"):
     namespace_selector: LabelSelector | None = None
+    object_selector: LabelSelector | None = None
     resource_rules: tuple[Rule, ...] | None = None
+    exclude_resource_rules: tuple[Rule, ...] | None = None
 
-    def is_about_pods(self, labels: Mapping[str, str]) -> bool:
-        """Tell whether new pods or workloads of a namespace with these labels can be matched."""
+    def seen(self, labels: Mapping[str, str]) -> frozenset[str]:
+        """Return which resources that hold pods it can match in a namespace with these labels."""
         if self.namespace_selector is not None and not self.namespace_selector.matches(labels):
-            return False
-        return self.resource_rules is None or any(_sees_pods(rule) for rule in self.resource_rules)
+            return frozenset()
+        named = _seen(self.resource_rules) if self.resource_rules else frozenset(_POD_RESOURCES)
+        return named - _seen(r for r in self.exclude_resource_rules or () if not r.resource_names)
+
+    @property
+    def limits(self) -> tuple[str, ...]:
+        """Say which of these objects it matches, where not all."""
+        rules = self.resource_rules or ()
+        names = {n for r in rules for n in r.resource_names or ()} if all(r.resource_names for r in rules) else set()
+        spared = {n for r in self.exclude_resource_rules or () for n in r.resource_names or ()}
+        return (
+            *_limits_of(self.object_selector),
+            *([f"only those named {', '.join(sorted(names))}"] if names else []),
+            *([f"not all named {', '.join(sorted(spared))}"] if spared else []),
+        )
 
 
 class _PolicySpec(msgspec.Struct, frozen=True, rename="camel"):
     match_constraints: _Match = _Match()
+    match_conditions: tuple[_Condition, ...] | None = None
+    failure_policy: str = "Fail"
 
 
 class _Policy(msgspec.Struct, frozen=True):
@@ -127,14 +157,19 @@ class Webhook(msgspec.Struct, frozen=True, rename="camel"):
     failure_policy: str = "Fail"
     namespace_selector: LabelSelector | None = None
     object_selector: LabelSelector | None = None
-    match_conditions: tuple[dict[str, str], ...] | None = None
+    match_conditions: tuple[_Condition, ...] | None = None
     timeout_seconds: int = 10
     client_config: _Client = _Client()
 
     @property
+    def seen(self) -> frozenset[str]:
+        """Return which resources that hold pods come before it."""
+        return _seen(self.rules or ())
+
+    @property
     def sees_pods(self) -> bool:
         """Tell whether new pods or workloads of any namespace can come before it."""
-        return any(_sees_pods(rule) for rule in self.rules or ())
+        return bool(self.seen)
 
     def is_about(self, labels: Mapping[str, str]) -> bool:
         """Tell whether it is asked about what is created in a namespace with these labels."""
@@ -145,14 +180,40 @@ class _Configuration(msgspec.Struct, frozen=True):
     webhooks: tuple[Webhook, ...] | None = None
 
 
-def _sees_pods(rule: Rule) -> bool:
-    if rule.scope == "Cluster" or {"*", "CREATE"}.isdisjoint(rule.operations):
-        return False
-    return any(
-        not {"*", "*/*", plural, f"{plural}/*"}.isdisjoint(rule.resources)
-        and not {"*", group}.isdisjoint(rule.api_groups)
+def _seen(rules: Iterable[Rule]) -> frozenset[str]:
+    """Return which resources that hold pods rules name, as something to be created."""
+    able = [
+        r
+        for r in rules
+        if r.scope != "Cluster" and not {"*", "CREATE"}.isdisjoint(r.operations) and {"*", "v1"} & {*r.api_versions}
+    ]
+    return frozenset(
+        plural
         for plural, group in _POD_RESOURCES.items()
+        if any(
+            not {"*", "*/*", plural, f"{plural}/*"}.isdisjoint(rule.resources)
+            and not {"*", group}.isdisjoint(rule.api_groups)
+            for rule in able
+        )
     )
+
+
+def _limits_of(selector: LabelSelector | None) -> tuple[str, ...]:
+    if selector is None or selector.is_empty:
+        return ()
+    wanted = [f"{key}={value}" for key, value in (selector.match_labels or {}).items()]
+    wanted += [
+        f"{r.key} {r.operator}{' ' + '|'.join(r.values) if r.values else ''}" for r in selector.match_expressions or ()
+    ]
+    return (f"only those with labels {', '.join(wanted)}",)
+
+
+def _told(said: str, seen: frozenset[str], limits: Iterable[str], conditions: Iterable[_Condition] | None) -> str:
+    """Add to what sees new pods which of them it does not see."""
+    kinds = () if "pods" in seen else (f"sees {', '.join(sorted(seen))} and no pods",)
+    names = ", ".join(c.name for c in conditions or ())
+    only = (f"only where its match conditions hold: {names}",) if names else ()
+    return "; ".join((said, *kinds, *dict.fromkeys(limits), *only))
 
 
 def setting_of(labels: Mapping[str, str], mode: Mode) -> Setting:
@@ -200,39 +261,55 @@ def _server_minor(snapshot: Snapshot) -> Minor | None:
 def enforced(snapshot: Snapshot) -> tuple[Enforced, ...]:
     """Say what is enforced in each namespace, sorted by its name."""
     webhooks = tuple(_webhooks(snapshot))
-    policies = tuple(_policies(snapshot))
+    policies = tuple(_bound(snapshot, POLICY, BINDING))
+    mutations = tuple(_bound(snapshot, MUTATION, MUTATION_BINDING))
     unknown = unknown_of(snapshot)
     return tuple(
         Enforced(
             namespace=name,
             settings={mode: setting_of(labels, mode) for mode in MODES},
             webhooks=tuple(
-                f"{thing.kind} {thing.meta.name}/{hook.name} ({hook.failure_policy})"
+                _told(
+                    f"{thing.kind} {thing.meta.name}/{hook.name} ({hook.failure_policy})",
+                    hook.seen,
+                    _limits_of(hook.object_selector),
+                    hook.match_conditions,
+                )
                 for thing, hook in webhooks
                 if hook.sees_pods and hook.is_about(labels)
             ),
-            policies=tuple(
-                f"{spec.policy_name}, bound by {name} ({', '.join(spec.validation_actions)})"
-                for name, spec, constraints in policies
-                if constraints.is_about_pods(labels) and spec.match_resources.is_about_pods(labels)
-            ),
+            policies=tuple(_in_force(policies, labels)),
+            mutations=tuple(_in_force(mutations, labels)),
             unknown=unknown if snapshot.find("", "Namespace", "", name) else (*unknown, _unlabelled(name)),
         )
         for name, labels in snapshot.namespaces.items()
     )
 
 
+def _in_force(bound: Iterable[tuple[str, _BindingSpec, _PolicySpec]], labels: Mapping[str, str]) -> Iterator[str]:
+    """Name the bindings that see what is created in a namespace with these labels."""
+    for name, binding, policy in bound:
+        seen = policy.match_constraints.seen(labels) & binding.match_resources.seen(labels)
+        if seen:
+            # What mutates has no actions: there it matters whether it may fail.
+            how = ", ".join(binding.validation_actions) or policy.failure_policy
+            limits = (*policy.match_constraints.limits, *binding.match_resources.limits)
+            yield _told(f"{binding.policy_name}, bound by {name} ({how})", seen, limits, policy.match_conditions)
+
+
 def _unlabelled(namespace: str) -> str:
     return f"the labels of namespace {namespace}: it was not read itself"
 
 
-def _policies(snapshot: Snapshot) -> Iterator[tuple[str, _BindingSpec, _Match]]:
-    """Give each binding of a policy that is there, with what the policy matches."""
-    for thing in snapshot.of(*BINDING):
+def _bound(
+    snapshot: Snapshot, kind: GroupKind, binding_kind: GroupKind
+) -> Iterator[tuple[str, _BindingSpec, _PolicySpec]]:
+    """Give each binding of a policy that is there: its name, its spec, and that of the policy."""
+    for thing in snapshot.of(*binding_kind):
         spec = thing.decode(_Binding).spec
-        policy = snapshot.find(GROUP, POLICY.kind, "", spec.policy_name)
+        policy = snapshot.find(GROUP, kind.kind, "", spec.policy_name)
         if policy is not None:
-            yield thing.meta.name, spec, policy.decode(_Policy).spec.match_constraints
+            yield thing.meta.name, spec, policy.decode(_Policy).spec
 
 
 def unknown_of(snapshot: Snapshot) -> tuple[str, ...]:
@@ -242,9 +319,7 @@ def unknown_of(snapshot: Snapshot) -> tuple[str, ...]:
     privileged. Managed control planes show no pod.
     """
     servers, flags = snapshot.derive(_servers)
-    missing = tuple(
-        f"not read: {read.missing}" for read in snapshot.inconclusive((NAMESPACE, *WEBHOOK_KINDS, POLICY, BINDING))
-    )
+    missing = tuple(f"not read: {read.missing}" for read in snapshot.inconclusive(_READS))
     if servers and not any(flag.startswith(_CONFIGURED) for flag in flags):
         return missing
     why = "its file is set, and not readable" if servers else "no pod of the API server is visible"

@@ -114,3 +114,51 @@ def test_a_webhook_whose_service_has_no_pod_never_answers() -> None:
 def test_a_webhook_that_sees_no_pod_is_not_judged(fields: dict[str, Any]) -> None:
     """Whatever its failurePolicy."""
     assert not list(webhooks_that_fail_open(snapshot(webhook(**fields)), now=NOW))
+
+
+@pytest.mark.parametrize(
+    ("constraints", "told"),
+    [
+        ({"objectSelector": {"matchLabels": {"app": "cart"}}}, "; only those with labels app=cart"),
+        ({"resourceRules": [PODS | {"resourceNames": ["cart"]}]}, "; only those named cart"),
+        ({"excludeResourceRules": [PODS | {"resourceNames": ["cart"]}]}, "; not all named cart"),
+        (
+            {"resourceRules": [PODS | {"apiGroups": ["apps"], "resources": ["deployments"]}]},
+            "; sees deployments and no pods",
+        ),
+        ({"excludeResourceRules": [PODS]}, None),
+        ({"resourceRules": [PODS | {"apiVersions": ["v2"]}]}, None),
+        ({"resourceRules": [PODS | {"scope": "Cluster"}]}, None),
+    ],
+)
+def test_what_a_policy_does_not_see_is_said(constraints: dict[str, Any], told: str | None) -> None:
+    """None of the pods: it is not listed."""
+    spec = {"matchConstraints": {"resourceRules": [PODS]} | constraints, "validations": []}
+    bound = policy_binding("b", {"policyName": "p", "validationActions": ["Deny"]})
+    found = of("shop", namespace("shop"), policy("p", spec), bound).policies
+    assert found == (() if told is None else (f"p, bound by b (Deny){told}",))
+
+
+def test_match_conditions_of_a_webhook_are_named() -> None:
+    """Whether they hold for a pod is up to the pod."""
+    hook = webhook(matchConditions=[{"name": "not-system", "expression": "true"}])
+    (told,) = of("shop", namespace("shop"), hook).webhooks
+    assert told.endswith("; only where its match conditions hold: not-system")
+
+
+@pytest.mark.parametrize("version", ["v1", "v1beta1"])
+def test_policies_that_mutate_pods_are_listed(version: str) -> None:
+    """They come before everything that judges a pod."""
+    mutating = {
+        "apiVersion": f"admissionregistration.k8s.io/{version}",
+        "kind": "MutatingAdmissionPolicy",
+        "metadata": {"name": "m"},
+        "spec": {"matchConstraints": {"resourceRules": [PODS]}, "failurePolicy": "Ignore"},
+    }
+    bound = {
+        "apiVersion": f"admissionregistration.k8s.io/{version}",
+        "kind": "MutatingAdmissionPolicyBinding",
+        "metadata": {"name": "b"},
+        "spec": {"policyName": "m"},
+    }
+    assert of("shop", namespace("shop"), mutating, bound).mutations == ("m, bound by b (Ignore)",)
