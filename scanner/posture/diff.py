@@ -5,8 +5,8 @@ ran and was conclusive. And an unknown outcome is no news: it is kept so that no
 a failure opens a finding, and one that can no longer be judged stays as it was.
 
 A failure that becomes more severe has worsened, which is news: who hears of high severities only was never told of it.
-So a certificate that runs out is told of once at each step (30, 14 and 3 days before, and when it has). One that becomes
-less severe is written without news.
+So a certificate that runs out is told of once at each step (30, 14 and 3 days before, and when it has). One that
+becomes less severe is written without news.
 
 An *expected* failure (`Finding.expected`: Kubernetes' own grant, unchanged) is remembered like an unknown outcome, in
 state `open` and without news. Once it is expected no more, because someone changed the role or bound another subject,

@@ -52,8 +52,8 @@ def test_a_flag_is_read_as_the_program_reads_it(flags: list[str], outcome: Outco
 def test_only_pods_of_the_system_namespace_are_the_control_plane() -> None:
     """Anyone may call a container so elsewhere."""
     elsewhere = snapshot(_api_server(namespace="shop"))
-    asked = {"component": "kube-apiserver", "flag": "profiling"}
-    assert list(control_plane_flags(elsewhere, now=NOW, **asked)) == []
+    asked = control_plane_flags(elsewhere, now=NOW, component="kube-apiserver", flag="profiling")
+    assert list(asked) == []
 
 
 def test_a_managed_control_plane_is_unknown_and_named() -> None:
