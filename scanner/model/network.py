@@ -130,6 +130,27 @@ class EndpointSliceBody(msgspec.Struct, frozen=True, rename="camel"):
     ports: tuple[EndpointPort, ...] | None = None
 
 
+class EndpointAddress(msgspec.Struct, frozen=True, rename="camel", omit_defaults=True):
+    """One address of an Endpoints object."""
+
+    ip: str = ""
+    target_ref: EndpointTarget | None = None
+
+
+class EndpointSubset(msgspec.Struct, frozen=True, rename="camel", omit_defaults=True):
+    """Addresses with the ports that all of them have."""
+
+    addresses: tuple[EndpointAddress, ...] | None = None
+    not_ready_addresses: tuple[EndpointAddress, ...] | None = None
+    ports: tuple[EndpointPort, ...] | None = None
+
+
+class EndpointsBody(msgspec.Struct, frozen=True, rename="camel"):
+    """The body of an Endpoints object (core/v1) on the wire."""
+
+    subsets: tuple[EndpointSubset, ...] | None = None
+
+
 class ServiceBackendPort(msgspec.Struct, frozen=True, rename="camel", omit_defaults=True):
     """The port of a Service, by number or by name; exactly one of them is set."""
 

@@ -10,7 +10,8 @@ import re
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any
+from functools import cached_property
+from typing import Any, NamedTuple
 
 from scanner.analysis.network.addresses import network_span
 from scanner.analysis.network.endpoints import ENDPOINT_SLICE, Endpoints
@@ -109,6 +110,16 @@ def doors(snapshot: Snapshot) -> Mapping[ObjectRef, tuple[Door, ...]]:
     return {ref: tuple(dict.fromkeys(several)) for ref, several in found.items()}
 
 
+class Backend(NamedTuple):
+    """Ports of a workload that a port of a Service leads to."""
+
+    workload: Workload
+    protocol: str
+    ports: Span
+    #: Why it may not lead there; empty if it does.
+    doubt: str = ""
+
+
 class Backends:
     """Finds the workloads behind a Service by one of its labels, not by trying them all."""
 
@@ -150,8 +161,8 @@ class Backends:
             w for w in candidates.values() if any(selects(selector, pod) for pod in pods_of(w, self._snapshot.source))
         )
 
-    def targets(self, namespace: str, name: str, port: int | str) -> Iterator[tuple[Workload, str, Span]]:
-        """Yield workload, protocol and port of the pod for a port of a Service by its number or name."""
+    def targets(self, namespace: str, name: str, port: int | str) -> Iterator[Backend]:
+        """Yield what is behind a port of a Service, by its number or name."""
         service = self._snapshot.find(*SERVICE, namespace, name)
         if service is None:
             return
@@ -159,15 +170,32 @@ class Backends:
         for service_port in chosen:
             yield from self.of_port(service, service_port)
 
-    def of_port(self, service: KubeObject, port: ServicePort) -> Iterator[tuple[Workload, str, Span]]:
-        """Yield workload, protocol and port of the pod for one port of a Service."""
+    def of_port(self, service: KubeObject, port: ServicePort) -> Iterator[Backend]:
+        """Yield what is behind one port of a Service."""
         spec = self.spec(service)
         if not spec.selector and spec.type != "ExternalName":
-            name = ServiceName(service.meta.namespace, service.meta.name)
-            yield from self._snapshot.derive(Endpoints).behind(name, port.name)
+            yield from self._by_endpoints(service, port)
         for workload in self.behind(service):
             for target in _targets(workload, port):
-                yield workload, port.protocol, target
+                yield Backend(workload, port.protocol, target)
+
+    def _by_endpoints(self, service: KubeObject, port: ServicePort) -> Iterator[Backend]:
+        """Yield what the endpoints name; where some may exist unseen, all of the namespace may be."""
+        endpoints = self._snapshot.derive(Endpoints)
+        name = ServiceName(service.meta.namespace, service.meta.name)
+        for workload, protocol, target in endpoints.behind(name, port.name):
+            yield Backend(workload, protocol, target)
+        doubt = endpoints.doubt(name)
+        for workload in self._of_namespace.get(name.namespace, ()) if doubt else ():
+            for target in _every_port(port.protocol):
+                yield Backend(workload, port.protocol, target, doubt)
+
+    @cached_property
+    def _of_namespace(self) -> Mapping[str, list[Workload]]:
+        found: dict[str, list[Workload]] = defaultdict(list)
+        for workload in self._snapshot.workloads:
+            found[workload.ref.namespace].append(workload)
+        return found
 
 
 def services_with_unknown_ports(snapshot: Snapshot, *, now: dt.datetime) -> Iterator[Answer]:
@@ -212,6 +240,11 @@ def _span(protocol: str, number: int) -> Iterator[Span]:
         return
 
 
+def _every_port(protocol: str) -> Iterator[Span]:
+    if protocol in PROTOCOLS:  # only a file can hold another
+        yield port_span(protocol)
+
+
 def _named(workload: Workload, name: str, protocol: str) -> set[int]:
     return {
         port["containerPort"]
@@ -233,7 +266,7 @@ def _of_services(snapshot: Snapshot, backends: Backends) -> Iterator[Door]:
         spec = backends.spec(service)
         ways = tuple(_ways(spec))
         for index, port in enumerate(spec.ports or ()) if ways else ():
-            for workload, protocol, target in backends.of_port(service, port):
+            for workload, protocol, target, doubt in backends.of_port(service, port):
                 for kind, sources in ways:
                     yield Door(
                         kind=kind,
@@ -246,6 +279,7 @@ def _of_services(snapshot: Snapshot, backends: Backends) -> Iterator[Door]:
                         seen=Seen.CLIENT if spec.external_traffic_policy == "Local" else Seen.NODE,
                         sources=sources,
                         is_internal=kind is DoorKind.LOAD_BALANCER and _is_internal(service),
+                        doubt=doubt,
                     )
 
 
@@ -284,7 +318,7 @@ def _of_ingresses(snapshot: Snapshot, backends: Backends) -> Iterator[Door]:
         for path, backend in _ingress_backends(ingress):
             port = backend.port.number or backend.port.name
             name, alias = backends.followed(ServiceName(ingress.meta.namespace, backend.name))
-            for workload, protocol, target in backends.targets(*name, port):
+            for workload, protocol, target, doubt in backends.targets(*name, port):
                 yield Door(
                     kind=DoorKind.INGRESS,
                     workload=workload.ref,
@@ -294,7 +328,7 @@ def _of_ingresses(snapshot: Snapshot, backends: Backends) -> Iterator[Door]:
                     port=0,
                     target=target,
                     seen=Seen.PROXY,
-                    doubt=alias,
+                    doubt=alias or doubt,
                 )
 
 
@@ -312,11 +346,11 @@ def _of_gateways(snapshot: Snapshot, backends: Backends) -> Iterator[Door]:
     for attached in attached_routes(snapshot):
         for ref in attached.backends:
             namespace = ref.namespace or attached.route.namespace
-            doubt = _doubt_of_reference(snapshot, attached.route, namespace, ref.name)
-            if (ref.group, ref.kind) != SERVICE or doubt is None:
+            refused = _doubt_of_reference(snapshot, attached.route, namespace, ref.name)
+            if (ref.group, ref.kind) != SERVICE or refused is None:
                 continue
             name, alias = backends.followed(ServiceName(namespace, ref.name))
-            for workload, protocol, target in backends.targets(*name, ref.port):
+            for workload, protocol, target, doubt in backends.targets(*name, ref.port):
                 yield Door(
                     kind=DoorKind.GATEWAY,
                     workload=workload.ref,
@@ -326,7 +360,7 @@ def _of_gateways(snapshot: Snapshot, backends: Backends) -> Iterator[Door]:
                     port=attached.port,
                     target=target,
                     seen=Seen.PROXY,
-                    doubt=doubt or alias,
+                    doubt=refused or alias or doubt,
                 )
 
 

@@ -1,7 +1,8 @@
 """Where Services without selector lead: to the endpoints that somebody wrote down, by their addresses.
 
-A Service with a selector leads to pods, which its labels tell; those EndpointSlices are not looked at. Endpoints
-objects are mirrored as EndpointSlices by the cluster, so that these are all.
+A Service with a selector leads to pods, which its labels tell; those EndpointSlices are not looked at. A cluster
+mirrors Endpoints objects as EndpointSlices, so that these are all; files may hold either. Where neither was seen, and
+files or a read that was refused leave it open, what is behind the Service is not known.
 
 Source: https://kubernetes.io/docs/concepts/services-networking/service/#services-without-selectors.
 """
@@ -10,19 +11,32 @@ from collections import defaultdict
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
+import msgspec
+
 from scanner.analysis.network.addresses import address_place
 from scanner.analysis.network.ports import Span, port_span
 from scanner.analysis.network.references import ServiceName
-from scanner.model.network import Endpoint, EndpointPort, EndpointSliceBody
+from scanner.analysis.network.selection import missing_reads
+from scanner.model.network import Endpoint, EndpointPort, EndpointsBody, EndpointSliceBody, EndpointSubset
+from scanner.model.objects import KubeObject
 from scanner.model.refs import GroupKind
-from scanner.model.snapshot import Snapshot
+from scanner.model.snapshot import Snapshot, SourceKind
 from scanner.model.workload import Workload
 
 ENDPOINT_SLICE = GroupKind("discovery.k8s.io", "EndpointSlice")
+#: What files may hold in place of EndpointSlices, which a cluster makes of it.
+ENDPOINTS = GroupKind("", "Endpoints")
 #: Where every API server writes down its own addresses.
 API_SERVER = ServiceName("default", "kubernetes")
 
 _SERVICE_NAME = "kubernetes.io/service-name"
+#: Endpoints that ask for it, or that hold the lock of a leader, are not mirrored.
+#: Source: https://kubernetes.io/docs/concepts/services-networking/endpoint-slices/#endpointslice-mirroring.
+_NOT_MIRRORED = "endpointslice.kubernetes.io/skip-mirror"
+_LOCK = "control-plane.alpha.kubernetes.io/leader"
+
+_ELSEWHERE = "no endpoints of its Service are among the files: which pods are behind it is not known"
+_UNREAD = "the endpoints of its Service were not read: which pods are behind it is not known"
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +57,9 @@ class Endpoints:
                 body = o.decode(EndpointSliceBody)
                 name = ServiceName(o.meta.namespace, service)
                 self._slices[name].append(_Slice(body.endpoints or (), body.ports or ()))
+        self._snapshot = snapshot
+        for o in filter(_is_mirrored, snapshot.of(*ENDPOINTS)):
+            self._slices[ServiceName(o.meta.namespace, o.meta.name)] += _subsets(o)
         self._workloads = _owners(snapshot, self._slices)
 
     def behind(self, service: ServiceName, port_name: str) -> Iterator[tuple[Workload, str, Span]]:
@@ -53,6 +70,14 @@ class Endpoints:
                 for port in chosen:
                     for span in _span(port):
                         yield workload, port.protocol, span
+
+    def doubt(self, service: ServiceName) -> str:
+        """Return why pods may be behind a Service without selector that were not seen; empty if none are."""
+        if service in self._slices:
+            return ""
+        if self._snapshot.source is SourceKind.MANIFESTS:
+            return _ELSEWHERE
+        return _UNREAD if missing_reads(self._snapshot, (ENDPOINT_SLICE,), service.namespace) else ""
 
     def places(self, service: ServiceName) -> tuple[tuple[int, Span], ...]:
         """Return the addresses behind a Service with the ports of each, whatever they belong to."""
@@ -75,6 +100,26 @@ class Endpoints:
     def _among(self, namespace: str, endpoints: tuple[Endpoint, ...]) -> tuple[Workload, ...]:
         found = (self._workloads.get(key) for e in endpoints for key in _keys(namespace, e))
         return tuple({w.ref: w for w in found if w is not None}.values())
+
+
+def _is_mirrored(endpoints: KubeObject) -> bool:
+    is_lock = _LOCK in (endpoints.meta.annotations or {})
+    return not is_lock and (endpoints.meta.labels or {}).get(_NOT_MIRRORED) != "true"
+
+
+def _subsets(endpoints: KubeObject) -> Iterator[_Slice]:
+    """Yield the parts of an Endpoints object as the slices that a cluster makes of them."""
+    try:
+        subsets = endpoints.decode(EndpointsBody).subsets or ()
+    except msgspec.ValidationError:  # only a file can hold what the API refuses
+        return
+    for subset in subsets:
+        yield _Slice(tuple(_addresses(subset)), subset.ports or ())
+
+
+def _addresses(subset: EndpointSubset) -> Iterator[Endpoint]:
+    for address in (*(subset.addresses or ()), *(subset.not_ready_addresses or ())):
+        yield Endpoint(addresses=(address.ip,), target_ref=address.target_ref)
 
 
 def _owners(snapshot: Snapshot, slices: Mapping[ServiceName, list[_Slice]]) -> Mapping[int | tuple[str, str], Workload]:

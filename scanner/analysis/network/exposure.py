@@ -180,8 +180,8 @@ class _Judge:
     def _entry(self, door: Door, classes: tuple[int, ...]) -> Entry:
         judged = [self._through(door, number) for number in classes]
         best = min(judged, key=lambda entry: _ORDER.index(entry.verdict))
-        if best.verdict is Verdict.OPEN and door.doubt:
-            return Entry(door=door, verdict=Verdict.UNKNOWN, reasons=(door.doubt,))
+        if door.doubt and best.verdict is not Verdict.CLOSED:
+            return Entry(door=door, verdict=Verdict.UNKNOWN, reasons=(door.doubt, *best.reasons))
         return best
 
     def _through(self, door: Door, number: int) -> Entry:

@@ -15,7 +15,7 @@ import msgspec
 from scanner.analysis.network.addresses import AddressSpace, address_place, range_text
 from scanner.analysis.network.calico_policies import CALICO_KINDS
 from scanner.analysis.network.connectivity import POLICY_KINDS, effective_policies, spans_told_apart
-from scanner.analysis.network.endpoints import Endpoints
+from scanner.analysis.network.endpoints import ENDPOINTS, Endpoints
 from scanner.analysis.network.exposure import READS
 from scanner.analysis.network.services import SERVICE
 from scanner.model.coverage import Read
@@ -30,7 +30,7 @@ NODE = GroupKind("", "Node")
 NAMESPACE = GroupKind("", "Namespace")
 SERVICE_ACCOUNT = GroupKind("", "ServiceAccount")
 #: The kinds that are kept.
-KINDS = frozenset({*READS, *TEMPLATE_PATHS})
+KINDS = frozenset({*READS, ENDPOINTS, *TEMPLATE_PATHS})
 
 #: Of these a controller gives each pod another value; no two pods would be alike.
 _PER_POD = (

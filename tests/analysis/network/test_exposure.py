@@ -6,6 +6,8 @@ from typing import Any
 import pytest
 
 from scanner.analysis.network.exposure import Entry, Exposure, Scope, Verdict, exposures
+from scanner.model.coverage import Read, ReadState
+from scanner.model.snapshot import SourceKind
 from tests.builders import container, network_policy, pod, snapshot, workload
 
 _DENY = network_policy("deny", {}, policyTypes=["Ingress", "Egress"])
@@ -243,6 +245,75 @@ def test_an_endpoint_of_a_file_names_its_pod() -> None:
     named = _slice("cart", "10.0.0.7")
     named["endpoints"][0]["targetRef"] = {"kind": "Pod", "name": "cart"}
     assert {e.door.kind for e in _published(pod("cart"), named)} == {"LoadBalancer", "NodePort"}
+
+
+def _endpoints(subset: Any, **meta: Any) -> dict[str, Any]:
+    metadata = {"name": "cart", "namespace": "shop"} | meta
+    return {"apiVersion": "v1", "kind": "Endpoints", "metadata": metadata, "subsets": subset}
+
+
+_ADDRESS = {"ip": "10.0.0.7", "targetRef": {"kind": "Pod", "name": "cart"}}
+_LOCK = {"annotations": {"control-plane.alpha.kubernetes.io/leader": "{}"}}
+
+
+@pytest.mark.parametrize("readiness", ["addresses", "notReadyAddresses"])
+def test_endpoints_of_a_file_are_read_as_slices_are(readiness: str) -> None:
+    """A cluster mirrors them."""
+    found = _published(pod("cart"), _endpoints([{readiness: [_ADDRESS], "ports": [{"port": 8080}]}]))
+    assert {(e.door.kind, e.door.target, e.verdict) for e in found} == {
+        ("LoadBalancer", (8079, 8079), Verdict.OPEN),
+        ("NodePort", (8079, 8079), Verdict.OPEN),
+    }
+
+
+def _in_files(*objects: Mapping[str, Any]) -> list[Entry]:
+    found = exposures(snapshot(_service(type="NodePort", selector=None), *objects, source=SourceKind.MANIFESTS))
+    return [entry for one in found if one.workload.name == "cart" for entry in one.entries]
+
+
+@pytest.mark.parametrize(
+    "objects",
+    [(), (_endpoints([], **_LOCK),), (_slice("other", "10.0.0.7"),)],
+    ids=["nothing", "the lock of a leader, which is not mirrored", "slices of another Service"],
+)
+def test_what_is_behind_a_service_without_endpoints_in_files_is_unknown(objects: tuple[dict[str, Any], ...]) -> None:
+    """They may be elsewhere, and name any pod on any port."""
+    (entry,) = _in_files(workload(), *objects)
+    assert (entry.verdict, entry.door.kind) == (Verdict.UNKNOWN, "NodePort")
+    assert "endpoints" in entry.reasons[0]
+
+
+@pytest.mark.parametrize(
+    "endpoints", [_endpoints([]), _endpoints(None), _endpoints("none"), _slice("cart", "10.9.9.9")]
+)
+def test_endpoints_in_files_that_name_nobody_are_no_door(endpoints: dict[str, Any]) -> None:
+    """Those are all that the Service has."""
+    assert _in_files(workload(), endpoints) == []
+
+
+def test_isolation_closes_the_door_whose_backends_are_unknown() -> None:
+    """Whichever pod it is, nobody comes in."""
+    service = _service(type="NodePort", selector=None, externalTrafficPolicy="Local")
+    (found,) = exposures(snapshot(workload(), service, _DENY, source=SourceKind.MANIFESTS))
+    assert [entry.verdict for entry in found.entries] == [Verdict.CLOSED]
+
+
+def test_an_ingress_to_a_service_without_endpoints_in_files_may_be_a_door() -> None:
+    """As the Service itself."""
+    found = exposures(snapshot(workload(), _service(selector=None), _INGRESS, source=SourceKind.MANIFESTS))
+    assert [(e.door.kind, e.verdict) for e in found[0].entries] == [("Ingress", Verdict.UNKNOWN)]
+
+
+def test_in_a_cluster_nothing_is_behind_a_service_without_endpoints() -> None:
+    """The slices were read."""
+    assert _published(workload()) == ()
+
+
+def test_endpoints_that_may_not_be_read_leave_what_is_behind_a_service_unknown() -> None:
+    """Until the right is granted."""
+    coverage = [Read(resource="endpointslices.discovery.k8s.io", state=ReadState.FORBIDDEN)]
+    (found,) = exposures(snapshot(workload(), _service(type="NodePort", selector=None), coverage=coverage))
+    assert "not read" in found.entries[0].reasons[0]
 
 
 def test_an_ingress_to_another_name_of_a_service_may_be_a_door_to_it() -> None:

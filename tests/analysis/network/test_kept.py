@@ -89,6 +89,17 @@ def test_an_example_of_every_kind_answers_as_the_whole() -> None:
     _assert_same(read_manifests([EXAMPLE], cluster=ClusterName("example"), now=NOW))
 
 
+def test_endpoints_of_files_are_kept() -> None:
+    """They tell what is behind a Service without selector."""
+    meta = {"name": "web", "namespace": "shop"}
+    spec = {"type": "NodePort", "ports": [{"port": 80}]}
+    subset = {"addresses": [{"ip": "10.0.0.7", "targetRef": {"kind": "Pod", "name": "web"}}], "ports": [{"port": 80}]}
+    service = {"apiVersion": "v1", "kind": "Service", "metadata": meta, "spec": spec}
+    endpoints = {"apiVersion": "v1", "kind": "Endpoints", "metadata": meta, "subsets": [subset]}
+    _assert_same(snapshot(pod("web"), service, endpoints, source=SourceKind.MANIFESTS))
+    _assert_same(snapshot(pod("web"), service, source=SourceKind.MANIFESTS))
+
+
 def _pods(count: int, address: str = "10.1.0.") -> list[dict[str, Any]]:
     pod = {
         "apiVersion": "v1",
