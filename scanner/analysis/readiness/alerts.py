@@ -24,10 +24,10 @@ from scanner.model.workload import Workload
 READS = (PROMETHEUS_RULE,)
 
 #: Longer expressions are not read, which leaves them undecided: it bounds what a hostile rule costs.
-_LONGEST = 20_000
+_LONGEST = 4_000
 _TEXT = r"(?:\"(?:[^\"\\]|\\.)*\"|'(?:[^'\\]|\\.)*'|`[^`]*`)"
 #: A series with its matchers in braces.
-_SERIES = re.compile(r"([a-zA-Z_:][a-zA-Z0-9_:]*)?\s*(\{(?:[^{}\"'`]|" + _TEXT + r")*\})")
+_SERIES = re.compile(r"((?<![\w:])[a-zA-Z_:][a-zA-Z0-9_:]*+)?\s*+(\{(?:[^{}\"'`]|" + _TEXT + r")*\})")
 #: A word that is no function, because nothing is called by it, and no part of a number.
 _WORD = re.compile(r"(?<![\w:.$])([a-zA-Z_:][a-zA-Z0-9_:]*)(?!\s*\()(?![\w:])")
 _MATCHER = re.compile(r"([a-zA-Z_][a-zA-Z0-9_]*)\s*(=~|!~|!=|=)\s*(" + _TEXT + ")")
@@ -157,7 +157,7 @@ def workloads_without_alert(snapshot: Snapshot, *, now: dt.datetime) -> Iterator
 def alerts_seen(snapshot: Snapshot) -> tuple[_Alert, ...]:
     """Return every alert of every PrometheusRule with what it selects; in the order of the rules."""
     return tuple(
-        _Alert(rule.ref, name, tuple(_selectors(expression)))
+        _Alert(rule.ref, name, tuple(s for s in _selectors(expression) if not _is_of_nobody(s)))
         for rule in snapshot.of(*PROMETHEUS_RULE)
         for name, expression in alerts_of(rule)
     )
@@ -225,11 +225,14 @@ def _selects(selector: _Selector, workload: Workload, names: frozenset[str]) -> 
         return is_its and _admitted(selector, workload, names, _EXPORTER)
     if selector.series.startswith(_OF_PODS):
         return _admitted(selector, workload, names, _EXPORTER)
-    if selector.series.startswith(_OF_NOBODY):
-        return False
     verdict = _admitted(selector, workload, names, frozenset())
     names_it = any(m.label in _NAMESPACES | _NAMES and m.operator in {"=", "=~"} for m in selector.matchers)
     return verdict if verdict is False or names_it else None
+
+
+def _is_of_nobody(selector: _Selector) -> bool:
+    """Tell whether a series is about no workload: most rules of a platform are, and no workload need look at them."""
+    return selector.series.startswith(_OF_NOBODY) and not selector.series.startswith((*_OF_KIND, *_OF_PODS))
 
 
 def _admitted(selector: _Selector, workload: Workload, names: frozenset[str], ignored: frozenset[str]) -> bool | None:

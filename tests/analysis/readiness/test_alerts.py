@@ -51,8 +51,8 @@ def _about(*expressions: str) -> Outcome:
         ('{__name__="kube_pod_info"}', Outcome.PASS),
         ("}}}{{{\"'", Outcome.FAIL),
         ("a" * 50_000, Outcome.UNKNOWN),
-        ("{" * 20_000, Outcome.FAIL),
-        ('{"' * 9_000, Outcome.FAIL),
+        ("{" * 4_000, Outcome.FAIL),
+        ('{"' * 2_000, Outcome.FAIL),
     ],
 )
 def test_an_alert_is_about_what_its_series_select(expression: str, outcome: Outcome) -> None:
