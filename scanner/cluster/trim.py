@@ -3,6 +3,7 @@
 Works on the raw JSON of single fields, so that what is kept as it is never becomes Python objects.
 """
 
+import datetime as dt
 import re
 from collections.abc import Mapping
 from typing import Any
@@ -86,6 +87,7 @@ def trim_secret(fields: Fields, metadata: bytes) -> bytes:
             keys=tuple(keys),
             immutable=bool(wire.immutable),
             leaks_data=leaks_data(metadata),
+            changed_at=_changed_at(_managed(metadata)),
             tls=_certificate(wire) if TLS_CERTIFICATE in keys else None,
         ),
     )
@@ -138,6 +140,7 @@ def leaks_data(metadata: bytes) -> bool:
 
 class _ManagedEntry(msgspec.Struct):
     fields: Fields | None = msgspec.field(default=None, name="fieldsV1")
+    time: str | None = None
 
 
 class _ManagedMeta(msgspec.Struct, rename="camel"):
@@ -172,10 +175,31 @@ def trim_secret_metadata(metadata: bytes) -> bytes:
 
     Who manages a field is written down by the field's name (`f:data: {f:password}`), so the metadata tells the keys.
     """
-    entries = msgspec.json.decode(metadata, type=_ManagedMeta).managed_fields or ()
+    entries = _managed(metadata)
     owned = [_fields.decode(e.fields["f:data"]) or {} for e in entries if e.fields and "f:data" in e.fields]
     keys = {name.removeprefix("f:") for fields in owned for name in fields if name.startswith("f:")}
-    return msgspec.json.encode(SecretBody(type="", keys=tuple(sorted(keys)), leaks_data=leaks_data(metadata)))
+    return msgspec.json.encode(
+        SecretBody(
+            type="",
+            keys=tuple(sorted(keys)),
+            immutable=any("f:immutable" in (e.fields or ()) for e in entries),
+            leaks_data=leaks_data(metadata),
+            changed_at=_changed_at(entries),
+        )
+    )
+
+
+def _managed(metadata: bytes) -> tuple[_ManagedEntry, ...]:
+    return msgspec.json.decode(metadata, type=_ManagedMeta).managed_fields or ()
+
+
+def _changed_at(entries: tuple[_ManagedEntry, ...]) -> dt.datetime | None:
+    """Return the latest of the times at which managers wrote; None where one says no time, or none that can be read."""
+    try:
+        times = [msgspec.convert(entry.time, dt.datetime) for entry in entries]
+    except msgspec.ValidationError:
+        return None
+    return max((t for t in times if t.tzinfo), default=None)
 
 
 class PodIP(msgspec.Struct):

@@ -1,5 +1,6 @@
 """Secrets: their names and what refers to them; never a secret's data."""
 
+import datetime as dt
 import enum
 from dataclasses import dataclass
 
@@ -14,9 +15,12 @@ class SecretBody(msgspec.Struct, frozen=True, rename="camel", omit_defaults=True
 
     type: str = "Opaque"
     keys: tuple[str, ...] = ()
+    #: Where only metadata was read, that somebody set the field, whatever to.
     immutable: bool = False
     #: Its last-applied annotation holds values of its data: whoever sees its metadata reads them.
     leaks_data: bool = False
+    #: When a field of it, other than its status, was last written, as far as its managed fields tell.
+    changed_at: dt.datetime | None = None
     #: Of its `tls.crt`, where that was read.
     tls: Bundle | None = None
 

@@ -48,7 +48,7 @@ from scanner.analysis.readiness import (
     serving,
     skew,
 )
-from scanner.analysis.secrets import certificates, hygiene, issued, literals, references, tokens
+from scanner.analysis.secrets import certificates, hygiene, issued, literals, references, tokens, width
 from scanner.model.answer import Answer
 from scanner.model.refs import GroupKind
 from scanner.model.workload import TEMPLATE_PATHS
@@ -193,6 +193,8 @@ QUESTIONS: Mapping[str, Question] = {
     "secrets.chains_broken": Question(ask=certificates.chains_broken, reads=certificates.READS),
     "secrets.data_in_last_applied": Question(ask=references.data_in_last_applied, reads=(references.SECRET,)),
     "secrets.default_accounts": Question(ask=tokens.default_accounts, reads=tokens.READS),
+    "secrets.given_wider": Question(ask=width.given_wider, reads=width.WIDTH_READS),
+    "secrets.helm_histories": Question(ask=width.helm_histories, reads=(references.SECRET,)),
     "secrets.issued_expiring": Question(ask=issued.issued_expiring, reads=(issued.CERTIFICATE,)),
     "secrets.issued_not_ready": Question(ask=issued.issued_not_ready, reads=issued.READS),
     "secrets.legacy_tokens": Question(ask=references.legacy_tokens, reads=(references.SECRET,)),
@@ -204,6 +206,7 @@ QUESTIONS: Mapping[str, Question] = {
     "secrets.literal_fields": Question(ask=literals.literal_fields, reads=literals.OBJECT_READS),
     "secrets.literal_probes": Question(ask=literals.literal_probes, reads=literals.READS),
     "secrets.missing_references": Question(ask=references.missing_references, reads=references.READS),
+    "secrets.mutable_secrets": Question(ask=width.mutable_secrets, reads=width.MUTABLE_READS),
     "secrets.old_secrets": Question(ask=hygiene.old_secrets, reads=(references.SECRET,)),
     "secrets.relied_on_expiring": Question(ask=certificates.relied_on_expiring, reads=certificates.RELIED_ON_READS),
     "secrets.relied_on_weak": Question(ask=certificates.relied_on_weak, reads=certificates.RELIED_ON_READS),

@@ -38,8 +38,8 @@ GATEWAY_QUESTIONS = {
     "network.references_not_granted",
     "network.routes_without_backend",
 }
-#: They are about the time at which an object was made, which the API server sets itself.
-TIME_QUESTIONS = {"secrets.old_secrets"}
+#: They are about the times at which an object was made and changed, which the API server sets itself.
+TIME_QUESTIONS = {"secrets.mutable_secrets", "secrets.old_secrets"}
 ASKED = [(p, folder) for p, folder in QUESTIONS if p.ask and p.ask not in GATEWAY_QUESTIONS | TIME_QUESTIONS]
 
 

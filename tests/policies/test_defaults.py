@@ -58,6 +58,8 @@ def _stored(server: ApiServer, scratch: str, thing: dict[str, Any]) -> dict[str,
         return thing
     if home:
         found["metadata"]["namespace"] = home
+    # Times are no defaults: the API server sets them to when it was asked.
+    found["metadata"] |= {key: metadata[key] for key in ("creationTimestamp", "managedFields") if key in metadata}
     return found
 
 

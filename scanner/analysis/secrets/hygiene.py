@@ -24,11 +24,11 @@ READS = (
 SHARED_READS = tuple(TEMPLATE_PATHS)
 
 #: Types that no object refers to: something finds such Secrets by their type or name.
-_FOUND_BY_TYPE = ("kubernetes.io/service-account-token", "bootstrap.kubernetes.io/token", "helm.sh/release.v1")
+FOUND_BY_TYPE = ("kubernetes.io/service-account-token", "bootstrap.kubernetes.io/token", "helm.sh/release.v1")
 #: The same where the type is not known, as in metadata-only reads.
-_FOUND_BY_NAME = ("sh.helm.release.v1.", "bootstrap-token-")
+FOUND_BY_NAME = ("sh.helm.release.v1.", "bootstrap-token-")
 #: What a container is given; certificates and pull secrets are shared by design.
-_GIVEN = frozenset({SecretUseKind.ENV, SecretUseKind.ENV_FROM, SecretUseKind.VOLUME})
+GIVEN = frozenset({SecretUseKind.ENV, SecretUseKind.ENV_FROM, SecretUseKind.VOLUME})
 #: Labels that say to which application a workload belongs, the widest first.
 #: Source: https://kubernetes.io/docs/concepts/overview/working-with-objects/common-labels/.
 _APPLICATION = ("app.kubernetes.io/part-of", "app.kubernetes.io/instance", "app.kubernetes.io/name", "app")
@@ -43,7 +43,7 @@ def unused_secrets(snapshot: Snapshot, *, now: dt.datetime) -> Iterator[Answer]:
     del now  # nothing here depends on the time
     used = {use.secret for use in secret_uses(snapshot)}
     for o in snapshot.of(*SECRET):
-        is_found_otherwise = o.decode(SecretBody).type in _FOUND_BY_TYPE or o.meta.name.startswith(_FOUND_BY_NAME)
+        is_found_otherwise = o.decode(SecretBody).type in FOUND_BY_TYPE or o.meta.name.startswith(FOUND_BY_NAME)
         if is_found_otherwise or o.meta.owner_references or SecretRef(o.meta.namespace, o.meta.name) in used:
             yield Answer(resource=o.ref, outcome=Outcome.PASS, message="Something uses it")
         else:
@@ -109,7 +109,7 @@ def _given(snapshot: Snapshot) -> Mapping[SecretRef, Mapping[str, list[SecretUse
     found: defaultdict[SecretRef, defaultdict[str, list[SecretUse]]] = defaultdict(lambda: defaultdict(list))
     for workload in snapshot.workloads:
         for use in uses_of_workload(workload):
-            if use.kind in _GIVEN:
+            if use.kind in GIVEN:
                 found[use.secret][_application(workload)].append(use)
     return found
 
