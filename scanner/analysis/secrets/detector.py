@@ -6,6 +6,7 @@ only where one of its keywords stands, and what it finds must be as mixed as the
 """
 
 import math
+import re
 from collections import Counter
 from collections.abc import Iterator
 from functools import cache, cached_property
@@ -70,6 +71,11 @@ class Detector:
         return {keyword: tuple(rules) for keyword, rules in found.items()}
 
     @cached_property
+    def _any_keyword(self) -> Any:
+        """Find in one pass whether a text has any keyword at all, which most texts have not."""
+        return pattern("|".join(re.escape(keyword.decode()) for keyword in self._by_keyword))
+
+    @cached_property
     def _never(self) -> Any:
         return pattern("|".join(f"(?:{p})" for p in self._allowed))
 
@@ -77,6 +83,8 @@ class Detector:
         """Yield what the rules find, rule by rule; parts may overlap."""
         text = text[:MAX_TEXT_BYTES]
         lower = text.lower()
+        if not self._any_keyword.search(lower):
+            return
         tried: set[str] = set()
         for keyword, rules in self._by_keyword.items():
             if keyword in lower:
