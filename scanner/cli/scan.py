@@ -4,18 +4,27 @@ import argparse
 import datetime as dt
 import gc
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
 
 from scanner.cli.clock import now
 from scanner.cli.sources import read_snapshot, register_sources
 from scanner.cli.status import ExitStatus
 from scanner.cli.terminal import print_lines, progress_bar
-from scanner.export.report import ScanReport, gaps, scan_report, summarise, to_json
+from scanner.errors import InputError, UsageError
+from scanner.export.report import ScanReport, gaps, scan_report, summarise, to_json, to_look_at
 from scanner.export.table import table
 from scanner.model.change import Operation
+from scanner.model.exception import PolicyException
 from scanner.model.finding import Evaluation, Finding
 from scanner.model.policy import Policy, Severity
+from scanner.model.refs import ObjectRef
 from scanner.model.snapshot import Snapshot
+from scanner.posture.exempt import Marked, mark
+
+#: A century: beyond it a date is a slip.
+_MOST_DAYS = 36_500
 
 
 def register(parser: argparse.ArgumentParser) -> None:
@@ -40,6 +49,16 @@ def register(parser: argparse.ArgumentParser) -> None:
         action="store_true",
         help="list in the table what is as it should be too: grants of Kubernetes itself, unchanged",
     )
+    parser.add_argument(
+        "--exceptions", metavar="FILE", type=Path, help="a file of findings that people accept for a while"
+    )
+    parser.add_argument(
+        "--exception-max-days",
+        type=int,
+        default=365,
+        metavar="DAYS",
+        help="refuse exceptions that end later than so many days from now (default: %(default)s)",
+    )
     parser.set_defaults(run=run)
 
 
@@ -60,31 +79,84 @@ def run(arguments: argparse.Namespace) -> int:
         builtin_policies_root(), only=tuple(arguments.policies) or ("*",), skip=tuple(arguments.skip)
     )
     started = now()
+    exceptions = _exceptions(arguments, started)
     with progress_bar("Scanning") as progress:
         snapshot = read_snapshot(arguments, started, progress)
     evaluation = judge(snapshot, policies, now=started, all_outcomes=arguments.all_outcomes)
+    marked = _marked(snapshot, evaluation, policies, exceptions, started) if arguments.exceptions else None
+    if marked:
+        evaluation = replace(evaluation, findings=marked.findings)
     if arguments.output == "json":
-        print(to_json(_report(snapshot, evaluation, policies, started, with_patches=arguments.patches)))
+        print(to_json(_report(snapshot, evaluation, policies, started, marked, with_patches=arguments.patches)))
     else:
         by_id = {policy.id: policy for policy in policies}
         summary = summarise(snapshot, evaluation)
         print_lines(
-            table(evaluation.findings, by_id, snapshot.coverage, summary, show_expected=arguments.show_expected)
+            table(
+                evaluation.findings,
+                by_id,
+                snapshot.coverage,
+                summary,
+                show_expected=arguments.show_expected,
+                exceptions=to_look_at(marked) if marked else (),
+            )
         )
     return _status(snapshot, evaluation, arguments.fail_on)
 
 
-def _report(
+def _exceptions(arguments: argparse.Namespace, started: dt.datetime) -> tuple[PolicyException, ...]:
+    """Read the file of exceptions before anything else, so that what is wrong with it is told at once."""
+    file: Path | None = arguments.exceptions
+    if file is None:
+        return ()
+    if not 1 <= arguments.exception_max_days <= _MOST_DAYS:
+        raise UsageError(f"--exception-max-days: must be from 1 to {_MOST_DAYS:,}")
+    from scanner.posture.exception_file import MAX_FILE_BYTES, read_exceptions
+
+    try:
+        with file.open("rb") as opened:
+            text = opened.read(MAX_FILE_BYTES + 1)
+    except OSError as error:
+        raise InputError(f"{file}: {error.strerror}") from error
+    longest = dt.timedelta(days=arguments.exception_max_days)
+    return read_exceptions(text, str(file), now=started, longest=longest)
+
+
+def _marked(
+    snapshot: Snapshot,
+    evaluation: Evaluation,
+    policies: Sequence[Policy],
+    exceptions: Sequence[PolicyException],
+    started: dt.datetime,
+) -> Marked:
+    """Mark what is accepted."""
+
+    def labels_of(ref: ObjectRef) -> Mapping[str, str] | None:
+        found = snapshot.find(ref.group, ref.kind, ref.namespace, ref.name)
+        return (found.meta.labels or {}) if found else None
+
+    return mark(
+        evaluation.findings,
+        exceptions,
+        now=started,
+        cluster=snapshot.cluster,
+        policies=policies,
+        labels_of=labels_of,
+    )
+
+
+def _report(  # noqa: PLR0913 - what a report is made of
     snapshot: Snapshot,
     evaluation: Evaluation,
     policies: Sequence[Policy],
     started: dt.datetime,
+    marked: Marked | None,
     *,
     with_patches: bool,
 ) -> ScanReport:
     """Put the report together; each patch is tried on the snapshot, which takes longer than the whole scan."""
     if not with_patches:
-        return scan_report(snapshot, evaluation)
+        return scan_report(snapshot, evaluation, exceptions=marked)
     from scanner.policy.field_fixes import makes_anew
     from scanner.policy.fixes import fixes_of
 
@@ -95,7 +167,7 @@ def _report(
         # A report travels further than a manifest: a whole pod would take its literal environment along.
         return () if makes_anew(operations) else operations
 
-    return scan_report(snapshot, evaluation, patch_of)
+    return scan_report(snapshot, evaluation, patch_of, marked)
 
 
 def _status(snapshot: Snapshot, evaluation: Evaluation, fail_on: str | None) -> ExitStatus:

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from itertools import groupby
 
-from scanner.export.report import ReportSummary, gaps
+from scanner.export.report import ReportedUse, ReportSummary, gaps
 from scanner.export.safe import printable
 from scanner.model.coverage import Read
 from scanner.model.finding import Finding, Outcome
@@ -25,26 +25,30 @@ class Line:
 
 #: The label of failures that are as they should be.
 _EXPECTED = "expected"
+#: The label of failures that somebody accepts.
+_EXCEPTED = "excepted"
 
 
-def table(
+def table(  # noqa: PLR0913 - what a report is made of
     findings: Iterable[Finding],
     policies: Mapping[PolicyId, Policy],
     coverage: tuple[Read, ...],
     summary: ReportSummary,
     *,
     show_expected: bool = False,
+    exceptions: Iterable[ReportedUse] = (),
 ) -> list[Line]:
     """Lay out failing outcomes by policy, then what is unknown, what could not be read, and the totals.
 
-    Failures that are expected make one line, unless they are to be listed too.
+    Failures that are expected make one line, unless they are to be listed too. Those that somebody accepts are listed
+    with why and until when; `exceptions` are those that somebody should look at.
     """
     by_label: dict[str, list[Finding]] = defaultdict(list)
     for finding in findings:
-        by_label[_EXPECTED if finding.expected else finding.outcome].append(finding)
+        by_label[_label(finding)].append(finding)
     expected = [_EXPECTED] if show_expected else []
     lines: list[Line] = []
-    for label in (Outcome.FAIL, Outcome.UNKNOWN, *expected, Outcome.PASS):
+    for label in (Outcome.FAIL, Outcome.UNKNOWN, _EXCEPTED, *expected, Outcome.PASS):
         for policy, block in _blocks(by_label[label]):
             lines += _block(label, policies[policy], block)
     if summary.expected and not show_expected:
@@ -54,8 +58,18 @@ def table(
         lines.append(Line("heading", "Not read: what depends on it is unknown, not fine"))
         lines += [Line("unknown", f"    {printable(text)}") for text in _gaps(missing)]
         lines.append(Line("", ""))
+    if told := [f"{use.id} ({use.policy}, {use.owner}): {use.why}" for use in exceptions]:
+        lines.append(Line("heading", "Exceptions to look at"))
+        lines += [Line("detail", f"    {printable(text)}") for text in told]
+        lines.append(Line("", ""))
     lines.append(Line("heading", _totals(summary)))
     return lines
+
+
+def _label(finding: Finding) -> str:
+    if finding.excepted:
+        return _EXCEPTED
+    return _EXPECTED if finding.expected else finding.outcome
 
 
 def _blocks(findings: list[Finding]) -> Iterable[tuple[PolicyId, list[Finding]]]:
@@ -83,6 +97,11 @@ def _block(kind: str, policy: Policy, findings: list[Finding]) -> list[Line]:
             lines.append(Line("detail", f"        {printable(finding.message)}"))
         if finding.expected:
             lines.append(Line("detail", f"        expected: {printable(finding.expected)}"))
+        if by := finding.excepted:
+            why = (
+                f"{by.reason} ({by.owner}{', ' + by.ticket if by.ticket else ''}), until {by.expires_at:%Y-%m-%d %H:%M}"
+            )
+            lines.append(Line("detail", f"        excepted: {printable(why)} UTC"))
         if finding.missing:
             lines.append(Line("detail", f"        missing: {printable(', '.join(finding.missing))}"))
     if len(ordered) > LISTED_RESOURCES:
@@ -116,8 +135,9 @@ def _name(read: Read) -> str:
 def _totals(summary: ReportSummary) -> str:
     severities = ", ".join(f"{summary.failed_by_severity[s.value]:,} {s.value}" for s in reversed(Severity))
     completeness = "" if summary.is_complete else "; the scan is incomplete"
+    excepted = f"{summary.excepted:,} excepted, " if summary.excepted else ""
     return (
         f"{summary.failed:,} failed ({severities}), {summary.passed:,} passed, {summary.unknown:,} unknown, "
-        f"{summary.expected:,} expected, "
+        f"{summary.expected:,} expected, {excepted}"
         f"of {summary.resources:,} objects{completeness}"
     )

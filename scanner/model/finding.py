@@ -8,6 +8,7 @@ from typing import Any, NewType
 
 import msgspec
 
+from scanner.model.exception import PolicyException
 from scanner.model.policy import Confidence, PolicyId, Severity
 from scanner.model.refs import ClusterName, ObjectRef
 
@@ -79,11 +80,13 @@ class Finding:
     #: For `fail`: why it is as it should be, in a line: "Kubernetes' own ClusterRoleBinding cluster-admin, unchanged".
     #: Such a failure is kept and can be listed, but counts nowhere and is told to nobody.
     expected: str = ""
+    #: For `fail`: who accepts it, why and until when. It counts nowhere either, and is told to nobody.
+    excepted: PolicyException | None = None
 
     @property
     def stands_out(self) -> bool:
-        """Tell whether it is a failure that concerns people: one that nobody expects."""
-        return self.outcome is Outcome.FAIL and not self.expected
+        """Tell whether it is a failure that concerns people: one that nobody expects or accepts."""
+        return self.outcome is Outcome.FAIL and not self.expected and self.excepted is None
 
     @property
     def containers(self) -> tuple[str, ...]:
