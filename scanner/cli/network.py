@@ -90,11 +90,12 @@ def _explain(arguments: argparse.Namespace) -> int:
 
 
 def _exposure(arguments: argparse.Namespace) -> int:
+    from scanner.analysis.network.classes import CLASS_KINDS
     from scanner.analysis.network.doors import DOOR_KINDS
     from scanner.analysis.network.exposure import exposures
     from scanner.export.exposure import exposure_lines, reported_exposure
 
-    snapshot = _read(arguments, DOOR_KINDS)
+    snapshot = _read(arguments, (*DOOR_KINDS, *CLASS_KINDS))
     found = exposures(snapshot)
     if arguments.output == "json":
         print(to_json([reported_exposure(one) for one in found]))

@@ -9,7 +9,7 @@ from typing import Any
 
 import msgspec
 
-from scanner.cluster import config_maps, trim
+from scanner.cluster import config_maps, serving, trim
 from scanner.cluster.masking import Masker
 from scanner.cluster.shapes import shape_of
 from scanner.errors import InputError
@@ -168,6 +168,8 @@ def _contents(
         elif kind == NODE:
             field = "status"
             kept = trim.trim_node_status(status)
+        elif kind in serving.SERVED:
+            kept = serving.trim_serving_status(status)
         elif kind in CERT_MANAGER:
             kept = trim.trim_issued_status(status)
     except msgspec.ValidationError as error:

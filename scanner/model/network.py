@@ -211,3 +211,33 @@ class IngressBody(msgspec.Struct, frozen=True, rename="camel"):
     """The body of an Ingress on the wire."""
 
     spec: IngressSpec = IngressSpec()
+
+
+class Condition(msgspec.Struct, frozen=True, omit_defaults=True):
+    """What a controller says of an object."""
+
+    type: str = ""
+    status: str = ""
+
+    @property
+    def is_refusal(self) -> bool:
+        """Tell whether it says that a Gateway is not served."""
+        return self.status == "False" and self.type in {"Accepted", "Programmed"}
+
+
+class LoadBalancer(msgspec.Struct, frozen=True, omit_defaults=True):
+    """The addresses that a controller gave to an Ingress; what they are is not kept."""
+
+    ingress: tuple[dict[str, object], ...] | None = None
+
+
+class ServingStatus(msgspec.Struct, frozen=True, rename="camel", omit_defaults=True):
+    """Of the status of an Ingress or Gateway, what says whether a controller serves it."""
+
+    conditions: tuple[Condition, ...] | None = None
+    load_balancer: LoadBalancer | None = None
+
+    @property
+    def has_address(self) -> bool:
+        """Tell whether a controller gave it an address."""
+        return self.load_balancer is not None and bool(self.load_balancer.ingress)

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from scanner.analysis.network import (
     admin_ports,
+    classes,
     default_deny,
     doors,
     effects,
@@ -79,9 +80,11 @@ QUESTIONS: Mapping[str, Question] = {
     "network.admin_pages_within": Question(ask=admin_ports.admin_pages_within, reads=tenancy.READS),
     "network.admin_ports_exposed": Question(ask=admin_ports.admin_ports_exposed, reads=admin_ports.READS),
     "network.gateways_in_the_clear": Question(ask=gateways.gateways_in_the_clear, reads=gateways.READS),
+    "network.gateways_not_served": Question(ask=classes.gateways_not_served, reads=classes.GATEWAY_READS),
     "network.holes_filled": Question(ask=effects.holes_filled, reads=effects.READS),
     "network.holes_that_leave_private": Question(ask=widened.holes_that_leave_private, reads=effects.READS),
     "network.ingresses_without_backend": Question(ask=services.ingresses_without_backend, reads=services.INGRESS_READS),
+    "network.ingresses_without_class": Question(ask=classes.ingresses_without_class, reads=classes.INGRESS_READS),
     "network.namespaces_that_other_tenants_reach": Question(
         ask=tenancy.namespaces_that_other_tenants_reach, reads=tenancy.READS
     ),

@@ -14,10 +14,10 @@ from functools import cached_property
 from typing import Any, NamedTuple
 
 from scanner.analysis.network.addresses import network_span
+from scanner.analysis.network.classes import gateway_doubts, ingress_doubt
 from scanner.analysis.network.endpoints import ENDPOINT_SLICE, Endpoints
 from scanner.analysis.network.gateways import GATEWAY, ROUTE_KINDS, attached_routes
 from scanner.analysis.network.ports import PROTOCOLS, Span, merged, port_span
-from scanner.analysis.network.reference_grants import is_granted, missing_grants
 from scanner.analysis.network.references import ServiceName
 from scanner.analysis.network.selection import WORKLOAD_KINDS, pods_of, selects
 from scanner.analysis.network.services import INGRESS, SERVICE
@@ -25,6 +25,7 @@ from scanner.model.answer import Answer
 from scanner.model.finding import Fact, Outcome
 from scanner.model.network import IngressBody, IngressServiceBackend, ServiceBody, ServicePort, ServiceSpec
 from scanner.model.objects import KubeObject
+from scanner.model.reference_grants import is_granted, missing_grants
 from scanner.model.refs import GroupKind, ObjectRef
 from scanner.model.selectors import LabelSelector
 from scanner.model.snapshot import Snapshot
@@ -315,6 +316,7 @@ def _is_internal(service: KubeObject) -> bool:
 
 def _of_ingresses(snapshot: Snapshot, backends: Backends) -> Iterator[Door]:
     for ingress in snapshot.of(*INGRESS):
+        unserved = ingress_doubt(snapshot, ingress)
         for path, backend in _ingress_backends(ingress):
             port = backend.port.number or backend.port.name
             name, alias = backends.followed(ServiceName(ingress.meta.namespace, backend.name))
@@ -328,7 +330,7 @@ def _of_ingresses(snapshot: Snapshot, backends: Backends) -> Iterator[Door]:
                     port=0,
                     target=target,
                     seen=Seen.PROXY,
-                    doubt=alias or doubt,
+                    doubt=unserved or alias or doubt,
                 )
 
 
@@ -343,6 +345,7 @@ def _ingress_backends(ingress: KubeObject) -> Iterator[tuple[str, IngressService
 
 
 def _of_gateways(snapshot: Snapshot, backends: Backends) -> Iterator[Door]:
+    unserved = snapshot.derive(gateway_doubts)
     for attached in attached_routes(snapshot):
         for ref in attached.backends:
             namespace = ref.namespace or attached.route.namespace
@@ -360,7 +363,7 @@ def _of_gateways(snapshot: Snapshot, backends: Backends) -> Iterator[Door]:
                     port=attached.port,
                     target=target,
                     seen=Seen.PROXY,
-                    doubt=refused or alias or doubt,
+                    doubt=unserved.get(attached.gateway, "") or refused or alias or doubt,
                 )
 
 

@@ -85,7 +85,8 @@ class _Listener(msgspec.Struct, rename="camel"):
     tls: _ListenerTLS | None = None
 
 
-class _GatewaySpec(msgspec.Struct):
+class _GatewaySpec(msgspec.Struct, rename="camel"):
+    gateway_class_name: str = ""
     listeners: tuple[_Listener, ...] = ()
 
 
@@ -181,11 +182,20 @@ def attached_routes(snapshot: Snapshot) -> Iterator[Attached]:
                     yield Attached(gateway.ref, listener.port, route.ref, backends)
 
 
+def class_name(gateway: KubeObject) -> str:
+    """Return the name of a Gateway's class."""
+    return _gateway_spec(gateway).gateway_class_name
+
+
 def _listeners(gateway: KubeObject) -> tuple[_Listener, ...]:
+    return _gateway_spec(gateway).listeners
+
+
+def _gateway_spec(gateway: KubeObject) -> _GatewaySpec:
     try:
-        return gateway.decode(_GatewayBody).spec.listeners
+        return gateway.decode(_GatewayBody).spec
     except msgspec.ValidationError:  # only a file can hold what the schema of the Gateway API refuses
-        return ()
+        return _GatewaySpec()
 
 
 def _judge(gateway: KubeObject, found: list[tuple[int, _Route]]) -> Answer:

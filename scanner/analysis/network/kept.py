@@ -14,10 +14,12 @@ import msgspec
 
 from scanner.analysis.network.addresses import AddressSpace, address_place, range_text
 from scanner.analysis.network.calico_policies import CALICO_KINDS
+from scanner.analysis.network.classes import CLASS_KINDS
 from scanner.analysis.network.connectivity import POLICY_KINDS, effective_policies, spans_told_apart
 from scanner.analysis.network.endpoints import ENDPOINTS, Endpoints
 from scanner.analysis.network.exposure import READS
-from scanner.analysis.network.services import SERVICE
+from scanner.analysis.network.gateways import GATEWAY
+from scanner.analysis.network.services import INGRESS, SERVICE
 from scanner.model.coverage import Read
 from scanner.model.objects import KubeObject, ObjectMeta, OwnerReference
 from scanner.model.refs import GroupKind, group_of
@@ -30,7 +32,7 @@ NODE = GroupKind("", "Node")
 NAMESPACE = GroupKind("", "Namespace")
 SERVICE_ACCOUNT = GroupKind("", "ServiceAccount")
 #: The kinds that are kept.
-KINDS = frozenset({*READS, ENDPOINTS, *TEMPLATE_PATHS})
+KINDS = frozenset({*READS, ENDPOINTS, *CLASS_KINDS, *TEMPLATE_PATHS})
 
 #: Of these a controller gives each pod another value; no two pods would be alike.
 _PER_POD = (
@@ -278,7 +280,8 @@ def _bare(
 def _whole(o: KubeObject) -> KubeObject:
     """Return an object without what changes by itself."""
     meta = msgspec.structs.replace(o.meta, resource_version="", generation=None, creation_timestamp=None)
-    return KubeObject(o.api_version, o.kind, meta, o.body)
+    # Of the status, only what says whether a controller serves it arrives.
+    return KubeObject(o.api_version, o.kind, meta, o.body, o.status if o.group_kind in {INGRESS, GATEWAY} else b"")
 
 
 def _node(o: KubeObject) -> KubeObject:

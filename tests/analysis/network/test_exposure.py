@@ -32,8 +32,16 @@ def _allow(*networks: str) -> dict[str, Any]:
     return network_policy("allow", {}, ingress=[{"from": peers, "ports": [{"port": 8080}]}])
 
 
+_CLASS = {
+    "apiVersion": "networking.k8s.io/v1",
+    "kind": "IngressClass",
+    "metadata": {"name": "nginx", "annotations": {"ingressclass.kubernetes.io/is-default-class": "true"}},
+    "spec": {"controller": "k8s.io/ingress-nginx"},
+}
+
+
 def _exposure(*objects: Mapping[str, Any]) -> Exposure:
-    return next(e for e in exposures(snapshot(workload(), *objects)) if e.workload.name == "cart")
+    return next(e for e in exposures(snapshot(workload(), _CLASS, *objects)) if e.workload.name == "cart")
 
 
 def _entry(*objects: Mapping[str, Any]) -> Entry:
