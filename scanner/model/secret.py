@@ -34,6 +34,8 @@ class SecretUseKind(enum.StrEnum):
     IMAGE_PULL = "imagePullSecret"
     INGRESS_TLS = "ingressTLS"
     GATEWAY_TLS = "gatewayTLS"
+    #: A webhook or API service, into which cert-manager writes its authority.
+    CA_INJECTION = "caInjection"
     SERVICE_ACCOUNT = "serviceAccount"
     #: Storage: a PersistentVolume or a StorageClass, whose driver takes it.
     VOLUME_SOURCE = "volumeSource"

@@ -7,13 +7,13 @@ import datetime as dt
 from collections.abc import Iterator
 
 from scanner.analysis.network.gateways import GATEWAY, ROUTE_KINDS, BackendRef, backends_of, certificates_of
-from scanner.analysis.network.reference_grants import REFERENCE_GRANT, is_granted, missing_grants
 from scanner.analysis.network.selection import missing_reads
 from scanner.analysis.network.services import SERVICE, are_services_known
 from scanner.model.answer import Answer
 from scanner.model.finding import Fact, Outcome
 from scanner.model.network import ServiceBody
 from scanner.model.objects import KubeObject
+from scanner.model.reference_grants import REFERENCE_GRANT, is_granted, missing_grants
 from scanner.model.refs import GroupKind
 from scanner.model.snapshot import Snapshot
 

@@ -12,7 +12,8 @@ import msgspec
 from scanner.analysis.secrets.operators import operator_uses
 from scanner.model.network import IngressBody
 from scanner.model.objects import KubeObject
-from scanner.model.refs import ObjectRef
+from scanner.model.reference_grants import is_granted, missing_grants
+from scanner.model.refs import GroupKind, ObjectRef
 from scanner.model.secret import SecretRef, SecretUse, SecretUseKind
 from scanner.model.snapshot import Snapshot
 from scanner.model.workload import Container, PodTemplate, Workload
@@ -30,6 +31,18 @@ _VOLUME_REFERENCES: tuple[tuple[str, ...], ...] = (
     ("scaleIO", "secretRef", "name"),
     ("storageos", "secretRef", "name"),
 )
+_SECRET = GroupKind("", "Secret")
+_GATEWAY = GroupKind("gateway.networking.k8s.io", "Gateway")
+#: Kinds into which cert-manager writes an authority, where an annotation says which.
+#: Source: https://cert-manager.io/docs/concepts/ca-injector/.
+_INJECTED = (
+    GroupKind("admissionregistration.k8s.io", "MutatingWebhookConfiguration"),
+    GroupKind("admissionregistration.k8s.io", "ValidatingWebhookConfiguration"),
+    GroupKind("apiregistration.k8s.io", "APIService"),
+    GroupKind("apiextensions.k8s.io", "CustomResourceDefinition"),
+)
+_FROM_SECRET = "cert-manager.io/inject-ca-from-secret"  # noqa: S105 - an annotation
+_FROM_CERTIFICATE = "cert-manager.io/inject-ca-from"
 
 
 def secret_uses(snapshot: Snapshot) -> tuple[SecretUse, ...]:
@@ -37,7 +50,10 @@ def secret_uses(snapshot: Snapshot) -> tuple[SecretUse, ...]:
     found = [use for workload in snapshot.workloads for use in uses_of_workload(workload)]
     found += [use for o in snapshot.of("", "ServiceAccount") for use in uses_of_service_account(o)]
     found += [use for o in snapshot.of("networking.k8s.io", "Ingress") for use in uses_of_ingress(o)]
-    found += [use for o in snapshot.of("gateway.networking.k8s.io", "Gateway") for use in uses_of_gateway(o)]
+    found += [
+        use for o in snapshot.of(*_GATEWAY) for use in uses_of_gateway(o) if _may_be_granted(snapshot, use.secret, o)
+    ]
+    found += [use for kind in _INJECTED for o in snapshot.of(*kind) for use in _injected(snapshot, o)]
     found += operator_uses(snapshot)
     return tuple(sorted(found, key=lambda use: (use.secret, use.user, use.path)))
 
@@ -184,6 +200,26 @@ def uses_of_gateway(gateway: KubeObject) -> tuple[SecretUse, ...]:
         for j, reference in enumerate(listener.tls.certificate_refs if listener.tls else ())
         if reference.kind == "Secret" and not reference.group and reference.name
     )
+
+
+def _may_be_granted(snapshot: Snapshot, secret: SecretRef, gateway: KubeObject) -> bool:
+    """Tell whether a Gateway may use a Secret of another namespace: by a ReferenceGrant there, or one not seen."""
+    own, there = gateway.meta.namespace, secret.namespace
+    return is_granted(snapshot, _GATEWAY, own, _SECRET, there, secret.name) or bool(missing_grants(snapshot, there))
+
+
+def _injected(snapshot: Snapshot, holder: KubeObject) -> Iterator[SecretUse]:
+    """Yield the Secret whose authority cert-manager writes into an object: named itself, or by its Certificate."""
+    annotations = holder.meta.annotations or {}
+    namespace, _, name = annotations.get(_FROM_SECRET, "").partition("/")
+    if name:
+        secret = SecretRef(namespace, name)
+        yield SecretUse(secret, SecretUseKind.CA_INJECTION, holder.ref, f"metadata.annotations[{_FROM_SECRET}]")
+    namespace, _, name = annotations.get(_FROM_CERTIFICATE, "").partition("/")
+    certificate = snapshot.find("cert-manager.io", "Certificate", namespace, name)
+    if certificate and (made := _name(msgspec.json.decode(certificate.body), "spec", "secretName")):
+        secret = SecretRef(namespace, made)
+        yield SecretUse(secret, SecretUseKind.CA_INJECTION, holder.ref, f"metadata.annotations[{_FROM_CERTIFICATE}]")
 
 
 def _name(value: Any, *keys: str) -> str:

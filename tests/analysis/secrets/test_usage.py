@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from scanner.analysis.secrets.usage import secret_uses
+from scanner.model.snapshot import SourceKind
 from tests.builders import container, pod, snapshot, workload
 
 
@@ -81,7 +82,7 @@ def test_pull_secrets_of_pods_and_of_service_accounts_count() -> None:
 
 
 def test_certificates_of_ingresses_and_gateways_count() -> None:
-    """Their controllers read the Secrets; a Gateway may name one of another namespace."""
+    """Their controllers read the Secrets."""
     metadata = {"name": "front", "namespace": "shop"}
     ingress = {
         "apiVersion": "networking.k8s.io/v1",
@@ -89,7 +90,7 @@ def test_certificates_of_ingresses_and_gateways_count() -> None:
         "metadata": metadata,
         "spec": {"tls": [{"hosts": ["a"]}, {"secretName": "front-tls"}]},
     }
-    references = [{"name": "shared", "namespace": "certs"}, {"name": "x", "kind": "Bundle", "group": "example.com"}]
+    references = [{"name": "shared"}, {"name": "x", "kind": "Bundle", "group": "example.com"}]
     gateway = {
         "apiVersion": "gateway.networking.k8s.io/v1",
         "kind": "Gateway",
@@ -99,4 +100,78 @@ def test_certificates_of_ingresses_and_gateways_count() -> None:
     assert _uses(ingress, gateway) == [
         "shared gatewayTLS Gateway shop/front spec.listeners[0].tls.certificateRefs[0]",
         "front-tls ingressTLS Ingress shop/front spec.tls[1].secretName",
+    ]
+
+
+def test_an_ephemeral_containers_variables_count() -> None:
+    """Whoever debugs a pod may hand it a key that the workload never had."""
+    key = {"name": "P", "valueFrom": {"secretKeyRef": {"name": "admin", "key": "p"}}}
+    running = pod("cart-0", owner="Deployment cart", ephemeralContainers=[container("debug", env=[key])])
+    assert _uses(workload(), running) == [
+        "admin[p] env Pod shop/cart-0 spec.ephemeralContainers[0].env[0].valueFrom.secretKeyRef"
+    ]
+
+
+def _gateway(**reference: str) -> dict[str, Any]:
+    listener = {"name": "https", "tls": {"certificateRefs": [{"name": "web"} | reference]}}
+    return {
+        "apiVersion": "gateway.networking.k8s.io/v1",
+        "kind": "Gateway",
+        "metadata": {"name": "edge", "namespace": "infra"},
+        "spec": {"listeners": [listener]},
+    }
+
+
+def _grant(**to: str) -> dict[str, Any]:
+    source = {"group": "gateway.networking.k8s.io", "kind": "Gateway", "namespace": "infra"}
+    return {
+        "apiVersion": "gateway.networking.k8s.io/v1",
+        "kind": "ReferenceGrant",
+        "metadata": {"name": "tls", "namespace": "shop"},
+        "spec": {"from": [source], "to": [{"group": "", "kind": "Secret"} | to]},
+    }
+
+
+def test_a_gateways_certificate_of_another_namespace_counts_only_where_it_is_granted() -> None:
+    """By a ReferenceGrant beside the Secret, for its kind and name."""
+    used = ["web gatewayTLS Gateway infra/edge spec.listeners[0].tls.certificateRefs[0]"]
+    assert _uses(_gateway()) == used
+    assert not _uses(_gateway(namespace="shop"))
+    assert not _uses(_gateway(namespace="shop"), _grant(name="other"))
+    assert _uses(_gateway(namespace="shop"), _grant(name="web")) == used
+    assert _uses(_gateway(namespace="shop"), _grant()) == used
+
+
+def test_a_certificate_counts_where_grants_were_not_read() -> None:
+    """Files may not hold the grant."""
+    assert secret_uses(snapshot(_gateway(namespace="shop"), source=SourceKind.MANIFESTS))
+
+
+def test_authorities_that_cert_manager_injects_count() -> None:
+    """Named by the Secret, or by the Certificate that makes it; broken names refer to nothing."""
+    annotations = {"cert-manager.io/inject-ca-from-secret": "infra/root"}
+    webhook = {
+        "apiVersion": "admissionregistration.k8s.io/v1",
+        "kind": "ValidatingWebhookConfiguration",
+        "metadata": {"name": "check", "annotations": annotations},
+    }
+    service = {
+        "apiVersion": "apiregistration.k8s.io/v1",
+        "kind": "APIService",
+        "metadata": {"name": "v1.x", "annotations": {"cert-manager.io/inject-ca-from": "infra/serving"}},
+    }
+    certificate = {
+        "apiVersion": "cert-manager.io/v1",
+        "kind": "Certificate",
+        "metadata": {"name": "serving", "namespace": "infra"},
+        "spec": {"secretName": "serving-tls"},
+    }
+    broken = service | {"metadata": {"name": "v1.y", "annotations": {"cert-manager.io/inject-ca-from-secret": "root"}}}
+    assert _uses(webhook, service, certificate, broken) == [
+        (
+            "root caInjection ValidatingWebhookConfiguration check "
+            "metadata.annotations[cert-manager.io/inject-ca-from-secret]"
+        ),
+        "serving-tls caInjection APIService v1.x metadata.annotations[cert-manager.io/inject-ca-from]",
+        "serving-tls operator Certificate infra/serving spec.secretName",
     ]
