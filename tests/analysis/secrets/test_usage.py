@@ -98,8 +98,8 @@ def test_certificates_of_ingresses_and_gateways_count() -> None:
         "spec": {"listeners": [{"name": "https", "tls": {"certificateRefs": references}}]},
     }
     assert _uses(ingress, gateway) == [
-        "shared gatewayTLS Gateway shop/front spec.listeners[0].tls.certificateRefs[0]",
         "front-tls ingressTLS Ingress shop/front spec.tls[1].secretName",
+        "shared gatewayTLS Gateway shop/front spec.listeners[0].tls.certificateRefs[0]",
     ]
 
 
