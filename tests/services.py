@@ -254,6 +254,13 @@ def audited_control_plane(folder: Path, *, sink: str, ca_file: Path, token: str)
 
 
 @contextlib.contextmanager
+def own_control_plane(folder: Path) -> Iterator[ControlPlane]:
+    """Run a control plane of one's own, for what would change the answers of others: kinds, defaults of a cluster."""
+    with _control_plane(folder) as found:
+        yield found
+
+
+@contextlib.contextmanager
 def _control_plane(folder: Path, *flags: str) -> Iterator[ControlPlane]:
     programs = control_plane_programs()
     if programs is None:
