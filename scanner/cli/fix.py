@@ -51,6 +51,7 @@ def register(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Read, judge, fix, print. That something has no fix is an answer: it is told on stderr and in JSON."""
+    from scanner.policy.blame import with_setters
     from scanner.policy.evaluate import evaluate
     from scanner.policy.fixes import repair_of
     from scanner.policy.load import builtin_policies_root, load_policies
@@ -64,7 +65,7 @@ def run(arguments: argparse.Namespace) -> int:
     def chosen(seen: "Snapshot", some: "Sequence[Policy]") -> "list[Finding]":
         return [
             finding
-            for finding in evaluate(seen, some, now=started).findings
+            for finding in with_setters(seen, evaluate(seen, some, now=started)).findings
             if finding.stands_out
             and (not spaces or finding.resource.namespace in spaces)
             and (not name or finding.resource.name == name)

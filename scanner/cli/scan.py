@@ -73,6 +73,7 @@ def run(arguments: argparse.Namespace) -> int:
     # What a scan builds has no cycles to speak of and lives to its end: looking for them costs a fifth of its time.
     gc.disable()
     from scanner.cli.judging import judge
+    from scanner.policy.blame import with_setters
     from scanner.policy.load import builtin_policies_root, load_policies
 
     policies = load_policies(
@@ -83,6 +84,8 @@ def run(arguments: argparse.Namespace) -> int:
     with progress_bar("Scanning") as progress:
         snapshot = read_snapshot(arguments, started, progress)
     evaluation = judge(snapshot, policies, now=started, all_outcomes=arguments.all_outcomes)
+    if arguments.output == "json":  # a table has no room for it
+        evaluation = with_setters(snapshot, evaluation)
     marked = _marked(snapshot, evaluation, policies, exceptions, started) if arguments.exceptions else None
     if marked:
         evaluation = replace(evaluation, findings=marked.findings)

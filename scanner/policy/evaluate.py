@@ -18,7 +18,6 @@ from scanner.model.policy import Policy, PolicyId
 from scanner.model.refs import GroupKind, ObjectRef
 from scanner.model.snapshot import Snapshot, object_ref_of_cluster
 from scanner.model.workload import TEMPLATE_PATHS
-from scanner.policy.blame import blamed
 from scanner.policy.blocked import weighed
 from scanner.policy.judge import Judge, Passed, Rule, benches_of, rule_of, sorted_facts
 from scanner.policy.questions import QUESTIONS
@@ -278,7 +277,7 @@ class _Books:
                 for namespace in self._inconclusive[policy.id]:
                     self._findings.append(_not_read(policy, self._snapshot, namespace, reads))
         return Evaluation(
-            findings=blamed(self._snapshot, sorted(weighed(self._snapshot, self._findings), key=_order)),
+            findings=tuple(sorted(weighed(self._snapshot, self._findings), key=_order)),
             passed=self._passed,
             inconclusive=self._inconclusive,
         )

@@ -24,6 +24,7 @@ from scanner.model.refs import ClusterName, ObjectRef
 from scanner.model.resources import BY_KIND
 from scanner.model.snapshot import Snapshot, SourceKind
 from scanner.model.workload import TEMPLATE_PATHS
+from scanner.policy.blame import with_setters
 from scanner.policy.evaluate import evaluate
 from scanner.posture.diff import Changes, Judgement, diff, judgements_of
 from scanner.posture.news import Subscription, announcements_for
@@ -108,7 +109,8 @@ def run_scan(  # noqa: PLR0913 - the parts that the composition root joins
     try:
         with _Pulse(engine, scan, clock, is_stopping) as pulse:
             snapshot = read(pulse.phase("reading"))
-            evaluation = evaluate(snapshot, policies, now=snapshot.taken_at, progress=pulse.phase("judging"))
+            judged = evaluate(snapshot, policies, now=snapshot.taken_at, progress=pulse.phase("judging"))
+            evaluation = with_setters(snapshot, judged)
             judgements = judgements_of(evaluation.findings, scan.cluster, policies)
             grants = packed_grants(snapshot)
             secrets = packed_secret_world(snapshot)

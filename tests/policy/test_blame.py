@@ -9,12 +9,14 @@ import msgspec
 import pytest
 
 from scanner.cluster.decode import decode_object
-from scanner.model.finding import Fact, SetBy
+from scanner.model.finding import Evaluation, Fact, SetBy
 from scanner.model.objects import KubeObject
-from scanner.policy.blame import blamed, set_by
+from scanner.model.policy import Policy
+from scanner.model.snapshot import Snapshot
+from scanner.policy.blame import set_by, with_setters
 from scanner.policy.evaluate import evaluate
 from scanner.policy.load import builtin_policies_root, load_policies
-from tests.builders import NOW, cel_policy, container, finding, snapshot, workload
+from tests.builders import NOW, cel_policy, container, evaluation, finding, snapshot, workload
 from tests.kube import Kube, kube
 from tests.services import ControlPlane
 
@@ -155,11 +157,16 @@ def entry(fields: Any, manager: str = "helm", time: str = "2026-11-20T09:30:00Z"
     return {"manager": manager, "operation": "Update", "time": time, "fieldsType": "FieldsV1", "fieldsV1": fields}
 
 
+def judged(world: Snapshot, *policies: Policy) -> Evaluation:
+    """Judge a snapshot by policies, else by one on privileged containers, and say who set what."""
+    return with_setters(world, evaluate(world, policies or [cel_policy()], now=NOW))
+
+
 def test_a_finding_says_who_set_what_it_shows() -> None:
     """In its evidence, from files as from a cluster."""
     containers: dict[str, Any] = {"f:containers": {'k:{"name":"app"}': {"f:securityContext": {}}}}
     fields = {"f:spec": {"f:template": {"f:spec": containers}}}
-    found = evaluate(snapshot(managed(entry(fields))), [cel_policy()], now=NOW).findings
+    found = judged(snapshot(managed(entry(fields)))).findings
     assert [fact.set_by for fact in found[0].evidence] == [
         SetBy(manager="helm", operation="Update", time="2026-11-20T09:30:00Z")
     ]
@@ -167,10 +174,7 @@ def test_a_finding_says_who_set_what_it_shows() -> None:
 
 def test_who_set_it_does_not_change_what_a_finding_is() -> None:
     """Its id stays when another manager takes the field over."""
-    one, other = (
-        evaluate(snapshot(managed(entry({"f:spec": {}}, manager))), [cel_policy()], now=NOW).findings[0]
-        for manager in ("helm", "flux")
-    )
+    one, other = (judged(snapshot(managed(entry({"f:spec": {}}, manager)))).findings[0] for manager in ("helm", "flux"))
     assert one.evidence != other.evidence
     assert one.fingerprint(snapshot().cluster) == other.fingerprint(snapshot().cluster)
 
@@ -188,7 +192,7 @@ def test_who_set_it_does_not_change_what_a_finding_is() -> None:
 )
 def test_a_tree_that_no_api_server_writes_gives_at_most_what_is_around(fields: Any) -> None:
     """Files may hold anything."""
-    found = evaluate(snapshot(managed(entry(fields))), [cel_policy()], now=NOW).findings
+    found = judged(snapshot(managed(entry(fields)))).findings
     by = found[0].evidence[0].set_by
     assert by is None or by.path in {"spec", "spec.template", "spec.template.spec.containers"}
 
@@ -198,7 +202,7 @@ def test_a_place_in_words_has_no_author() -> None:
     fact = Fact(path="the whole cluster")
     known = snapshot(managed(entry({"f:spec": {}})))
     shown = finding(resource="Deployment shop/web", evidence=(fact,))
-    assert blamed(known, [shown]) == (shown,)
+    assert with_setters(known, evaluation(shown)) == evaluation(shown)
 
 
 def test_workloads_with_equal_templates_have_managers_of_their_own() -> None:
@@ -223,7 +227,7 @@ def test_workloads_with_equal_templates_have_managers_of_their_own() -> None:
         ]
         things.append(made)
     world = snapshot(*things)
-    found = evaluate(world, load_policies(builtin_policies_root()), now=NOW).findings
+    found = judged(world, *load_policies(builtin_policies_root())).findings
     facts = [
         (fact, thing)
         for f in found
