@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from scanner.model.finding import Fact, Outcome
-from scanner.model.policy import Severity
+from scanner.model.policy import Confidence, Severity
 from scanner.model.refs import ObjectRef
 
 
@@ -19,6 +19,8 @@ class Answer:
     key: str = ""
     #: Replaces the policy's severity where this case is better or worse.
     severity: Severity | None = None
+    #: Replaces the policy's confidence where this case is surer or less sure.
+    confidence: Confidence | None = None
     #: One step less severe than it would be, whether by the policy or by `severity`.
     is_milder: bool = False
     #: For `unknown`: the reads that were missing.

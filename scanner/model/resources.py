@@ -202,6 +202,27 @@ RESOURCES: tuple[Resource, ...] = (
             ("clusterissuers", "ClusterIssuer", False, "who cannot issue certificates"),
         )
     ),
+    *(
+        _grouped("external-secrets.io", plural, kind, reason, versions=versions, namespaced=namespaced)
+        for plural, kind, versions, namespaced, reason in (
+            ("externalsecrets", "ExternalSecret", ("v1", "v1beta1"), True, "which Secrets come from outside"),
+            ("secretstores", "SecretStore", ("v1", "v1beta1"), True, "which Secrets open stores outside"),
+            (
+                "clustersecretstores",
+                "ClusterSecretStore",
+                ("v1", "v1beta1"),
+                False,
+                "which Secrets open stores outside",
+            ),
+            ("pushsecrets", "PushSecret", ("v1", "v1alpha1"), True, "which Secrets are copied to stores outside"),
+        )
+    ),
+    _grouped(
+        "secrets-store.csi.x-k8s.io",
+        "secretproviderclasses",
+        "SecretProviderClass",
+        "which Secrets are copies of what a driver mounts",
+    ),
     _grouped("policy", "poddisruptionbudgets", "PodDisruptionBudget", "availability during drains"),
     _grouped("autoscaling", "horizontalpodautoscalers", "HorizontalPodAutoscaler", "scaling", versions=("v2", "v1")),
     _grouped(

@@ -122,7 +122,7 @@ def _answered(policy: Policy, answer: Answer) -> Finding:
         policy=policy.id,
         outcome=answer.outcome,
         severity=severity.milder if answer.is_milder else severity,
-        confidence=policy.confidence,
+        confidence=answer.confidence or policy.confidence,
         resource=answer.resource,
         message=answer.message or policy.title,
         evidence=sorted_facts(answer.evidence),

@@ -195,11 +195,11 @@ def test_secrets_are_not_asked_for(api: Api, namespace: str) -> None:
 
 
 def test_secrets_are_read_by_their_metadata(api: Api, namespace: str) -> None:
-    """The names of their keys, and no value."""
+    """The names of their keys and when they changed, and no value."""
     with api.having(thing("v1", "Secret", "db", namespace, stringData={"password": "hunter2"})):
         found = scan(api.client(), (SECRETS,), read_secrets=True).find("", "Secret", namespace, "db")
     assert found is not None
-    assert found.decode(SecretBody) == SecretBody(type="", keys=("password",))
+    assert found.decode(SecretBody) == SecretBody(type="", keys=("password",), changed_at=found.meta.creation_timestamp)
     assert b"hunter2" not in msgspec.json.encode(found)
 
 

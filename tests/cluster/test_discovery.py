@@ -24,6 +24,8 @@ CUSTOM = {
     "crd.antrea.io",
     "monitoring.coreos.com",
     "cert-manager.io",
+    "external-secrets.io",
+    "secrets-store.csi.x-k8s.io",
     "velero.io",
 }
 DEPLOYMENT = BY_KIND[GroupKind("apps", "Deployment")]

@@ -7,12 +7,17 @@ from collections.abc import Iterator, Mapping
 from scanner.analysis.secrets.usage import secret_uses, uses_of_workload
 from scanner.model.answer import Answer
 from scanner.model.finding import Fact, Outcome
+from scanner.model.policy import Confidence
 from scanner.model.refs import GroupKind, ObjectRef
+from scanner.model.resources import BY_KIND
 from scanner.model.secret import SecretBody, SecretRef, SecretUse, SecretUseKind
-from scanner.model.snapshot import Snapshot
+from scanner.model.snapshot import Snapshot, SourceKind
 from scanner.model.workload import TEMPLATE_PATHS, Workload
 
 SECRET = GroupKind("", "Secret")
+_API_SERVICE = GroupKind("apiregistration.k8s.io", "APIService")
+#: How many groups a message names.
+_NAMED = 3
 #: What the answers about Secrets that were seen rest on.
 READS = (
     SECRET,
@@ -37,10 +42,17 @@ _APPLICATION = ("app.kubernetes.io/part-of", "app.kubernetes.io/instance", "app.
 def unused_secrets(snapshot: Snapshot, *, now: dt.datetime) -> Iterator[Answer]:
     """Answer for each Secret that was read whether something that was read refers to it.
 
-    Programs may read it from the API, and custom resources may refer to it in ways that nobody knows: hardly certain.
+    Programs may read it from the API, and custom resources may refer to it in ways that nobody knows: hardly certain,
+    and still less where the cluster serves kinds of operators that a scan does not read, or where that is not known.
     Those that are found by type or name, and those that another object owns, pass.
     """
     del now  # nothing here depends on the time
+    strange = _strange_groups(snapshot)
+    message = "Nothing that was read refers to it"
+    if strange:
+        message += f"; not read: custom resources of {', '.join(strange[:_NAMED])}"
+        message += " and more" if len(strange) > _NAMED else ""
+    is_sure = snapshot.source is SourceKind.LIVE and not strange and not snapshot.inconclusive((_API_SERVICE,))
     used = {use.secret for use in secret_uses(snapshot)}
     for o in snapshot.of(*SECRET):
         is_found_otherwise = o.decode(SecretBody).type in FOUND_BY_TYPE or o.meta.name.startswith(FOUND_BY_NAME)
@@ -50,9 +62,19 @@ def unused_secrets(snapshot: Snapshot, *, now: dt.datetime) -> Iterator[Answer]:
             yield Answer(
                 resource=o.ref,
                 outcome=Outcome.FAIL,
-                message="Nothing that was read refers to it",
+                message=message,
+                confidence=Confidence.LIKELY if is_sure else Confidence.POSSIBLE,
                 evidence=(Fact(path="metadata.name", value=o.meta.name),),
             )
+
+
+def _strange_groups(snapshot: Snapshot) -> tuple[str, ...]:
+    """Return the groups of custom resources that the cluster serves and of which a scan reads no kind, sorted.
+
+    The API server makes an APIService for each group and version that it serves, of CustomResourceDefinitions too.
+    """
+    groups = {o.meta.name.partition(".")[2] for o in snapshot.of(*_API_SERVICE)}
+    return tuple(sorted(g for g in groups - {kind.group for kind in BY_KIND} if "." in g and not g.endswith(".k8s.io")))
 
 
 def old_secrets(snapshot: Snapshot, *, now: dt.datetime, days: int) -> Iterator[Answer]:
