@@ -7,17 +7,18 @@ large is not followed: signing certificates, webhooks that see Secrets being wri
 
 from collections import defaultdict, deque
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 from scanner.analysis.paths.secret_rights import DIRECT, INSIDE_POD, Grip, Means, Rights, rights_of
 from scanner.analysis.paths.secret_world import KnownSecret, Run, SecretWorld, secret_world
+from scanner.analysis.rbac.aggregation import sources_of
 from scanner.analysis.rbac.answers import missing_in
 from scanner.analysis.rbac.authorizer import subject_key
 from scanner.analysis.rbac.index import Chain
 from scanner.analysis.rbac.requests import AUTHENTICATED, MASTERS, SERVICE_ACCOUNTS, UNAUTHENTICATED
 from scanner.analysis.rbac.subjects import expectation, gives_everything
-from scanner.model.rbac import RBAC_GROUP, Subject
+from scanner.model.rbac import RBAC_GROUP, Role, Subject
 from scanner.model.secret import SecretRef, SecretUse
 from scanner.model.snapshot import Snapshot
 
@@ -39,6 +40,7 @@ _DONE = {
     Means.CHANGE_IMAGE: "changes the image of",
     Means.PORT_FORWARD: "reaches every port of",
     Means.NODE_PROXY: "runs commands through the kubelet in",
+    Means.TOKEN_SECRET: "creates a Secret with a token for, and reads it back,",
     Means.TOKEN: "makes a token for",
     Means.IMPERSONATE: "impersonates",
     Means.IMPERSONATE_USER: "impersonates",
@@ -120,6 +122,10 @@ class SubjectCount:
     indirect: int
 
 
+#: How someone gives itself rights: by which means, in words, and the chains that let it.
+_Made = tuple[Means, str, tuple[Chain, ...]]
+
+
 @dataclass(frozen=True, slots=True)
 class _Hop:
     """How a subject comes to act as another."""
@@ -128,6 +134,8 @@ class _Hop:
     means: Means
     target: Subject
     through: str = ""
+    #: The chain of a second right that it takes.
+    also: tuple[Chain, ...] = ()
 
 
 class SecretPaths:
@@ -189,13 +197,13 @@ class SecretPaths:
         for subject, hop in self._acting_as(first).items():
             if subject not in found:
                 found[subject] = self._followed(subject, hop, found)
-        return {subject: found[subject] for subject in sorted(found, key=subject_key)}
+        return {subject: self._with_feeders(found[subject]) for subject in sorted(found, key=subject_key)}
 
     def _masters(self) -> Iterator[tuple[Subject, Route]]:
         for subject, chain in self._rights.masters.items():
             yield subject, _route(subject, Means.GET, "may do everything", (chain,) if chain else ())
-        for subject, (means, chains) in self._self_made("").items():
-            yield subject, _route(subject, means, f"{_DONE[means]} in the whole cluster", chains)
+        for subject, (means, text, chains) in self._self_made("").items():
+            yield subject, _route(subject, means, f"{text} in the whole cluster", chains)
         able = {g.subject for m in (Means.IMPERSONATE_USER, Means.IMPERSONATE) for g in self._all(m)}
         for grip in self._rights.held(Means.IMPERSONATE_GROUP).on("", (MASTERS,)):
             if grip.subject in able:
@@ -214,9 +222,9 @@ class SecretPaths:
             name for (kind, _, name), role in roles.items() if kind == "ClusterRole" and gives_everything(role)
         )
 
-    def _self_made(self, namespace: str) -> Mapping[Subject, tuple[Means, tuple[Chain, ...]]]:
+    def _self_made(self, namespace: str) -> Mapping[Subject, _Made]:
         """Return who gives itself any right in a namespace, or in the whole cluster if empty: by two rights at once."""
-        found: dict[Subject, tuple[Means, tuple[Chain, ...]]] = {}
+        found: dict[Subject, _Made] = {}
         pairs = [(Means.BIND, Means.WRITE_BINDINGS, self._almighty_roles), (Means.ESCALATE, Means.WRITE_ROLES, ())]
         if namespace:
             pairs.append((Means.BIND_IN_NAMESPACE, Means.WRITE_BINDINGS, ()))
@@ -224,8 +232,49 @@ class SecretPaths:
             writes = {g.subject: g.chain for g in self._rights.held(writing).on(namespace)}
             for grip in self._rights.held(means).on(namespace, names):
                 if grip.subject in writes and grip.subject not in found:
-                    found[grip.subject] = (means, (grip.chain, writes[grip.subject]))
+                    found[grip.subject] = (means, _DONE[means], (grip.chain, writes[grip.subject]))
+        for scope in dict.fromkeys(("", namespace)):
+            for subject, made in self._rewriting.get(scope, {}).items():
+                found.setdefault(subject, made)
         return found
+
+    @cached_property
+    def _rewriting(self) -> Mapping[str, Mapping[Subject, _Made]]:
+        """Return, by scope, who may write any right into one ClusterRole that it is bound to, or that feeds such a one.
+
+        Who may do so with every ClusterRole is found without this.
+        """
+        escalating, writing = self._rights.held(Means.ESCALATE), self._rights.held(Means.WRITE_ROLES)
+        found: defaultdict[str, dict[Subject, _Made]] = defaultdict(dict)
+        for name in sorted({name for held in (escalating, writing) for scope, name in held.named if not scope}):
+            writers = {g.subject: g.chain for g in writing.on("", (name,)) if g.request.resource == "clusterroles"}
+            able = [g for g in escalating.on("", (name,)) if g.request.resource == "clusterroles"]
+            for role in self._widened_by(name):
+                own = "" if role == name else f", which feeds ClusterRole {role}"
+                for scope, bounds in self._rights.index.by_role.get(("ClusterRole", "", role), {}).items():
+                    holders = {bound.subject for bound in bounds}
+                    for grip in able:
+                        if grip.subject in writers and grip.subject in holders:
+                            text = f"writes any right into ClusterRole {name}{own}"
+                            made = (Means.ESCALATE, text, (grip.chain, writers[grip.subject]))
+                            found[scope].setdefault(grip.subject, made)
+        return found
+
+    def _widened_by(self, name: str) -> Iterator[str]:
+        """Yield the ClusterRoles that have what is written into one: itself, and those that it feeds."""
+        yield name
+        yield from (fed for fed, sources in self._sources.items() if any(s.meta.name == name for s in sources))
+
+    @cached_property
+    def _sources(self) -> Mapping[str, tuple[Role, ...]]:
+        """The ClusterRoles that each aggregated one takes its rules from."""
+        roles = [role for (kind, _, _), role in self._rights.index.roles.items() if kind == "ClusterRole"]
+        return {role.meta.name: sources_of(role, roles) for role in roles if role.aggregation}
+
+    def fed(self, chain: Chain) -> tuple[str, ...]:
+        """Name the ClusterRoles from which an aggregated one has the rule of a chain; none where it is its own."""
+        sources = self._sources.get(chain.role.meta.name, ()) if chain.role.ref.kind == "ClusterRole" else ()
+        return tuple(source.meta.name for source in sources if chain.rule in source.rules)
 
     # One Secret
 
@@ -258,9 +307,20 @@ class SecretPaths:
         return tuple(sorted(reads.union(*(missing_in(self._snapshot, place) for place in places))))
 
     def _reach(self, subject: Subject, routes: list[Route]) -> Reach:
-        ordered = tuple(sorted(routes, key=_route_key))
+        ordered = tuple(self._with_feeders(route) for route in sorted(routes, key=_route_key))
         chains = [chain for route in ordered for step in route.steps for chain in step.chains]
         return Reach(subject=subject, routes=ordered, expected=expectation(self._snapshot, chains) if chains else "")
+
+    def _with_feeders(self, route: Route) -> Route:
+        """Say in each step from which ClusterRole an aggregated one has the rule: that is where to change it."""
+        fed = [sorted({name for chain in step.chains for name in self.fed(chain)}) for step in route.steps]
+        if not any(fed):
+            return route
+        steps = (
+            replace(step, text=f"{step.text}, by a rule of ClusterRole {' and '.join(names)}") if names else step
+            for step, names in zip(route.steps, fed, strict=True)
+        )
+        return replace(route, steps=tuple(steps))
 
     def _routes(self, secret: KnownSecret) -> dict[Subject, list[Route]]:
         """Return the routes of one step: the API's answers, new pods, pods that have it, rights given to oneself."""
@@ -279,10 +339,10 @@ class SecretPaths:
                     doubts=self._doubts(means, secret.namespace),
                 )
             )
-        for subject, (means, chains) in self._self_made(secret.namespace).items():
+        for subject, (means, text, chains) in self._self_made(secret.namespace).items():
             if subject not in self._rights.masters:
-                text = f"{_DONE[means]} in {secret.namespace}"
-                routes.setdefault(subject, []).append(_route(subject, means, text, chains))
+                route = _route(subject, means, f"{text} in {secret.namespace}", chains)
+                routes.setdefault(subject, []).append(route)
         return routes
 
     def _doubts(self, means: Means, namespace: str) -> tuple[str, ...]:
@@ -392,6 +452,7 @@ class SecretPaths:
     def _as_account(self, target: Subject, namespace: str, name: str, done: set[tuple[Means, str]]) -> Iterator[_Hop]:
         for means in (Means.TOKEN, Means.IMPERSONATE, Means.RUN_POD):
             yield from self._of_all(means, target, namespace, done)
+        yield from self._by_token_secret(target, namespace, done)
         for means in (Means.TOKEN, Means.IMPERSONATE):
             held = self._rights.held(means)
             for scope in ("", namespace):
@@ -406,11 +467,36 @@ class SecretPaths:
         self, target: Subject, namespaces: Iterable[str], done: set[tuple[Means, str]]
     ) -> Iterator[_Hop]:
         for namespace in namespaces:
+            yield from self._by_token_secret(target, namespace, done)
             for means in (Means.TOKEN, Means.IMPERSONATE, Means.RUN_POD):
                 yield from self._of_all(means, target, namespace, done)
                 for (scope, _), grips in self._rights.held(means).named.items():
                     if scope in {"", namespace}:
                         yield from (_Hop(grip, means, target) for grip in grips)
+
+    def _by_token_secret(self, target: Subject, namespace: str, done: set[tuple[Means, str]]) -> Iterator[_Hop]:
+        """Yield who creates Secrets in a namespace and reads one there: tokens of all its accounts are theirs."""
+        for scope in ("", namespace):
+            if (Means.TOKEN_SECRET, scope) not in done:
+                done.add((Means.TOKEN_SECRET, scope))
+                for grip in self._rights.held(Means.WRITE_SECRETS).on(scope):
+                    if read := self._reading(scope).get(grip.subject):
+                        yield _Hop(grip, Means.TOKEN_SECRET, target, also=(read,))
+
+    @cached_property
+    def _readers(self) -> Mapping[str, Mapping[Subject, Chain]]:
+        """Who is answered with some Secret, of any name or of one, by scope."""
+        found: defaultdict[str, dict[Subject, Chain]] = defaultdict(dict)
+        for means in DIRECT:
+            held = self._rights.held(means)
+            for scope, grips in (*held.unnamed.items(), *((scope, grips) for (scope, _), grips in held.named.items())):
+                for grip in grips:
+                    found[scope].setdefault(grip.subject, grip.chain)
+        return found
+
+    def _reading(self, scope: str) -> Mapping[Subject, Chain]:
+        everywhere = self._readers.get("", {})
+        return {**everywhere, **self._readers.get(scope, {})} if scope else everywhere
 
     def _of_all(self, means: Means, target: Subject, namespace: str, done: set[tuple[Means, str]]) -> Iterator[_Hop]:
         held = self._rights.held(means)
@@ -428,7 +514,7 @@ class SecretPaths:
             text = f"runs a pod as {hop.target}"
         elif hop.through:
             text = f"{hop.through}, which carries the token of {hop.target}"
-        step = Step(subject=subject, means=hop.means, text=text, chains=(hop.grip.chain,))
+        step = Step(subject=subject, means=hop.means, text=text, chains=(hop.grip.chain, *hop.also))
         return Route(means=hop.means, steps=(step, *rest.steps), is_named=rest.is_named, doubts=rest.doubts)
 
     # All of them

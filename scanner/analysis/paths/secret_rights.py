@@ -40,6 +40,8 @@ class Means(enum.StrEnum):
     CHANGE_IMAGE = "changeImage"
     PORT_FORWARD = "portForward"
     NODE_PROXY = "nodeProxy"
+    TOKEN_SECRET = "tokenSecret"  # noqa: S105 - how to act as an account, not a token
+    WRITE_SECRETS = "writeSecrets"
     TOKEN = "token"  # noqa: S105 - how to act as an account, not a token
     IMPERSONATE = "impersonate"
     IMPERSONATE_USER = "impersonateUser"
@@ -92,6 +94,8 @@ _WAYS: Mapping[Means, tuple[Way, ...]] = {
     ),
     # The kubelet runs commands by a websocket, which is a GET.
     Means.NODE_PROXY: (Way(verbs=("get", "create"), resources=("nodes/proxy",), cluster_scoped=True),),
+    # A new Secret of the type kubernetes.io/service-account-token is filled with a token that stays valid.
+    Means.WRITE_SECRETS: (Way(verbs=("create",), resources=("secrets",)),),
     Means.TOKEN: (Way(verbs=("create",), resources=("serviceaccounts/token",)),),
     Means.IMPERSONATE: (Way(verbs=("impersonate",), resources=("serviceaccounts",)),),
     Means.IMPERSONATE_USER: (Way(verbs=("impersonate",), resources=("users",), cluster_scoped=True),),

@@ -1,12 +1,14 @@
 """Who reaches a Secret, and how."""
 
+from typing import Any
+
 import pytest
 
 from scanner.analysis.paths.secret_access import secret_paths
 from scanner.model.coverage import Read, ReadState
 from scanner.model.rbac import Subject
 from scanner.model.resources import RESOURCES
-from scanner.model.snapshot import Snapshot
+from scanner.model.snapshot import Snapshot, SourceKind
 from tests.analysis.paths.builders import access_to, means_of, pod, secret
 from tests.builders import binding, cluster_role, role, rule, snapshot
 
@@ -226,3 +228,70 @@ def test_counts_equal_the_answers_one_by_one() -> None:
         row for row in paths.counts[1] if row.subject == Subject("User", "lister", "", "rbac.authorization.k8s.io")
     )
     assert lister.direct == len(paths.world.secrets)
+
+
+@pytest.mark.parametrize(
+    ("rules", "means"),
+    [
+        ((rule("create", "secrets"), rule("get", "secrets", names="mine")), "tokenSecret get"),
+        ((rule("create patch", "secrets"),), "patch"),
+        ((rule("create", "secrets"), rule("update", "secrets")), ""),
+        ((rule("create", "secrets", names="mine"), rule("get", "secrets", names="mine")), ""),
+    ],
+)
+def test_who_creates_secrets_and_reads_one_has_every_accounts_token(
+    rules: tuple[dict[str, Any], ...], means: str
+) -> None:
+    """A Secret of the type for tokens is filled with one; a rule limited to names lets nobody create."""
+    reader = role("reader", rule("get", "secrets", names="db"))
+    bound = binding("Role reader", "ServiceAccount shop/reader", namespace="shop", name="reader")
+    given = binding("Role eve", EVE, namespace="shop", name="eve")
+    access = access_to(snapshot(pod(), reader, bound, role("eve", *rules), given))
+    assert means_of(access).get(EVE, [""])[0] == means
+
+
+def test_a_token_of_one_namespace_reaches_secrets_of_another() -> None:
+    """Both rights stand in the step."""
+    far = role("reader", rule("get", "secrets", names="db"))
+    bound = binding("Role reader", "ServiceAccount tools/reader", namespace="shop", name="reader")
+    rights = role("eve", rule("create", "secrets"), rule("get", "secrets", names="mine"), namespace="tools")
+    access = access_to(snapshot(pod(), far, bound, rights, binding("Role eve", EVE, namespace="tools", name="eve")))
+    (reach,) = (r for r in access.reaches if str(r.subject) == EVE)
+    assert [chain.rule_index for chain in reach.routes[0].steps[0].chains] == [0, 1]
+
+
+def _fed(*rules: dict[str, Any]) -> Snapshot:
+    """Give eve some rights beside a ClusterRole that is fed by ClusterRole `part`, to which she is bound in shop."""
+    selector = {"clusterRoleSelectors": [{"matchLabels": {"to": "ops"}}]}
+    return snapshot(
+        pod(),
+        cluster_role("ops") | {"aggregationRule": selector},
+        cluster_role("part", rule("get", "secrets", names="db"), labels={"to": "ops"}),
+        binding("ClusterRole ops", EVE, namespace="shop", name="ops"),
+        cluster_role("eve", *rules),
+        binding("ClusterRole eve", EVE, name="eve"),
+        source=SourceKind.MANIFESTS,
+    )
+
+
+def test_a_step_names_the_role_that_feeds_an_aggregated_one() -> None:
+    """The binding names another."""
+    (reach,) = (r for r in access_to(_fed()).reaches if str(r.subject) == EVE)
+    assert reach.routes[0].steps[0].text == "gets it, by a rule of ClusterRole part"
+
+
+def test_who_may_write_any_right_into_a_role_that_feeds_its_own_reaches_all() -> None:
+    """`escalate` and a write, both on that one name; another name feeds nothing."""
+    rbac = "rbac.authorization.k8s.io"
+    rights = rule("escalate patch", "clusterroles", group=rbac, names="part")
+    routes = next(r for r in access_to(_fed(rights)).reaches if str(r.subject) == EVE).routes
+    assert [step.text for route in routes for step in route.steps] == [
+        "gets it, by a rule of ClusterRole part",
+        "writes any right into ClusterRole part, which feeds ClusterRole ops in shop",
+    ]
+    for useless in (
+        rule("escalate patch", "clusterroles", group=rbac, names="other"),
+        rule("patch", "clusterroles", group=rbac, names="part"),
+        rule("escalate", "clusterroles", group=rbac, names="part"),
+    ):
+        assert means_of(access_to(_fed(useless)))[EVE] == ["get"]
