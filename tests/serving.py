@@ -36,6 +36,12 @@ class Process:
     url: str = ""
     lines: list[dict[str, Any]] = field(default_factory=list)
     _arriving: "queue.Queue[dict[str, Any]]" = field(default_factory=queue.Queue)
+    _reader: threading.Thread | None = None
+
+    def start_reading(self) -> None:
+        """Read the log as it comes."""
+        self._reader = threading.Thread(target=self.follow, daemon=True)
+        self._reader.start()
 
     def follow(self) -> None:
         """Read the log, every line of which is JSON."""
@@ -50,6 +56,14 @@ class Process:
             self.lines.append(line)
             if line["event"] == event:
                 return line
+
+    def rest(self) -> list[dict[str, Any]]:
+        """Return every line of the log of a service that has stopped."""
+        assert self._reader is not None
+        self._reader.join(60)
+        while not self._arriving.empty():
+            self.lines.append(self._arriving.get())
+        return self.lines
 
     def get(self, path: str) -> httpx.Response:
         """Send a GET."""
@@ -94,7 +108,7 @@ def start(tmp_path: Path, manifests: Path) -> Iterator[Start]:
         )
         service = Process(process)
         started.append(service)
-        threading.Thread(target=service.follow, daemon=True).start()
+        service.start_reading()
         service.url = f"http://127.0.0.1:{service.wait_for('listening')['port']}"
         return service
 
