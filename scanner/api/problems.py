@@ -57,6 +57,12 @@ SCAN_RUNNING = ProblemType(
     "A scan is running",
     "Only one scan of a cluster runs at a time. Follow the running one in `GET /api/v1/scans`, or try again later.",
 )
+NOT_OPEN = ProblemType(
+    "not-open",
+    409,
+    "Not an open failure",
+    "Only a failure that is open can be acknowledged: not what is resolved, unknown or expected.",
+)
 NOT_SCANNED = ProblemType(
     "not-scanned",
     409,
@@ -124,6 +130,7 @@ PROBLEMS: Mapping[str, ProblemType] = {
         NOT_FOUND,
         METHOD_NOT_ALLOWED,
         SCAN_RUNNING,
+        NOT_OPEN,
         NOT_SCANNED,
         TOO_LARGE,
         MISDIRECTED,

@@ -5,10 +5,10 @@ Names are written as Kubernetes writes them (`apiVersion`, `firstSeenAt`); times
 
 import datetime as dt
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, Generic, Literal, TypeVar
+from typing import Annotated, Any, Generic, Literal, TypeVar
 
 import msgspec
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 from pydantic.alias_generators import to_camel
 
 from scanner.model.change import Operation
@@ -26,6 +26,10 @@ ScanState = Literal["running", "complete", "partial", "failed"]
 
 EXAMPLE_ID = "b1946ac92492d2347c6235b4d2611184"
 EXAMPLE_SCAN = "019aab3e-52c0-7000-8000-3f1e0c9d2a71"
+
+
+#: A person, as history names them.
+Actor = Annotated[str, StringConstraints(min_length=1, max_length=253, pattern=r"^[^\x00-\x1f\x7f]*$")]
 
 
 class Shape(BaseModel):
@@ -119,7 +123,9 @@ class FindingOut(Shape):
     )
     area: str = Field(description="The policy's area, its pillar.", examples=["pods"])
     outcome: Outcome = Field(description="`fail`, or `unknown` where something could not be read.")
-    state: State = Field(description="`regressed` is open again after it was resolved.")
+    state: State = Field(
+        description="`regressed` is open again after it was resolved; of an `acknowledged` one somebody takes care."
+    )
     severity: Severity = Field(description="How bad it is if true.")
     confidence: Confidence = Field(description="How sure a failure is.")
     resource: ResourceRefOut = Field(description="What it is about.")
@@ -203,6 +209,16 @@ class FactOut(Shape):
         default="", description="What it means, where path and value don't tell.", examples=["set by the template"]
     )
     set_by: SetByOut | None = Field(default=None, description="Who last set it, where that is known.")
+
+
+class AcknowledgeIn(BaseModel):
+    """Who deals with a finding."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    actor: Actor = Field(
+        description="Who says so; this release has no authentication, so it is taken as it is.", examples=["ann"]
+    )
 
 
 class EventOut(Shape):

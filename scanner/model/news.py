@@ -19,6 +19,14 @@ class Transition(enum.StrEnum):
     REGRESSED = "regressed"
     #: It stays open, and is more severe than when people were last told of it.
     WORSENED = "worsened"
+    #: Somebody has seen it and deals with it. This and the next are what people do; history keeps them, nobody is told.
+    ACKNOWLEDGED = "acknowledged"
+    #: Somebody took that back.
+    UNACKNOWLEDGED = "unacknowledged"
+
+
+#: What scans find out, and people are told.
+FOUND_BY_SCANS = (Transition.OPENED, Transition.RESOLVED, Transition.REGRESSED, Transition.WORSENED)
 
 
 class Change(msgspec.Struct, frozen=True, rename="camel", omit_defaults=True):

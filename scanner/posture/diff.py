@@ -33,6 +33,8 @@ class State(enum.StrEnum):
     """Where a finding stands in its life."""
 
     OPEN = "open"
+    #: Open, and somebody has said that they deal with it; it counts as before.
+    ACKNOWLEDGED = "acknowledged"
     RESOLVED = "resolved"
     #: Resolved once, and back.
     REGRESSED = "regressed"
@@ -212,7 +214,9 @@ def _verdict(before: Known | None, judgement: Judgement) -> tuple[State, Transit
     if before.content == judgement.content:
         return None
     has_worsened = fails and judgement.finding.severity.rank > before.severity.rank
-    return before.state, Transition.WORSENED if has_worsened else None
+    # Who acknowledged it had seen something less severe.
+    state = State.OPEN if has_worsened and before.state is State.ACKNOWLEDGED else before.state
+    return state, Transition.WORSENED if has_worsened else None
 
 
 def _is_conclusive(

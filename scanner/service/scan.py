@@ -18,7 +18,7 @@ from sqlalchemy import Connection, Engine
 from scanner.errors import ScannerError, ScanStoppedError, StoreError
 from scanner.model.coverage import Read, ReadState
 from scanner.model.finding import Evaluation, Finding, Outcome
-from scanner.model.news import Announcement, Change, Transition
+from scanner.model.news import FOUND_BY_SCANS, Announcement, Change
 from scanner.model.policy import Policy, PolicyId
 from scanner.model.refs import ClusterName, ObjectRef
 from scanner.model.resources import BY_KIND
@@ -264,7 +264,7 @@ def _summary(evaluation: Evaluation, judgements: Iterable[Judgement], changes: C
         "failed": sum(finding.stands_out for finding in found),
         "unknown": sum(finding.outcome is Outcome.UNKNOWN for finding in found),
         "expected": sum(bool(finding.expected) for finding in found),
-        **{transition.value: transitions[transition] for transition in Transition},
+        **{transition.value: transitions[transition] for transition in FOUND_BY_SCANS},
     }
 
 

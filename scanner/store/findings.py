@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
-from sqlalchemy import ColumnElement, Connection, Select, delete, func, select, tuple_, update
+from sqlalchemy import ColumnElement, Connection, Select, delete, func, insert, select, tuple_, update
 from sqlmodel import Session
 
 from scanner.model.finding import Fingerprint, Outcome
@@ -17,7 +17,7 @@ from scanner.posture.summary import Tally
 from scanner.store.bulk import insert_rows, is_among, json_text, moment, plain_text, starts_with, update_rows
 from scanner.store.resources import resource_id
 from scanner.store.scans import RunningScan, list_clusters
-from scanner.store.tables import FINDING_EVENTS, FINDINGS, FindingEventRow, FindingRow
+from scanner.store.tables import FINDING_EVENTS, FINDINGS, SCANS, FindingEventRow, FindingRow
 
 #: Looked up once a row when many are written.
 _RANKS = {severity: severity.rank for severity in Severity}
@@ -190,6 +190,61 @@ def changes_of_resolved(
     )
 
 
+def acknowledge(connection: Connection, finding_id: str, *, actor: str, now: dt.datetime) -> bool:
+    """Note that somebody deals with an open failure; tell whether it is acknowledged now.
+
+    One that was acknowledged before stays as it is. What is resolved, unknown or expected cannot be.
+    """
+    found = _locked(connection, finding_id)
+    if found is None or not found.stands_out:
+        return False
+    if found.state is not State.ACKNOWLEDGED:
+        _move(connection, finding_id, State.ACKNOWLEDGED, Transition.ACKNOWLEDGED, actor=actor, now=now)
+    return True
+
+
+def unacknowledge(connection: Connection, finding_id: str, *, actor: str, now: dt.datetime) -> bool:
+    """Take an acknowledgement back; tell whether the finding is one that is open.
+
+    It is again what it was: regressed if it had been resolved before, else open.
+    """
+    found = _locked(connection, finding_id)
+    if found is None or not found.stands_out:
+        return False
+    if found.state is State.ACKNOWLEDGED:
+        begun = (Transition.OPENED, Transition.REGRESSED)
+        last = connection.scalar(
+            select(FINDING_EVENTS.c.transition)
+            .where(FINDING_EVENTS.c.finding_id == finding_id, FINDING_EVENTS.c.transition.in_(begun))
+            .order_by(FINDING_EVENTS.c.id.desc())
+            .limit(1)
+        )
+        state = State.REGRESSED if last == Transition.REGRESSED else State.OPEN
+        _move(connection, finding_id, state, Transition.UNACKNOWLEDGED, actor=actor, now=now)
+    return True
+
+
+def _locked(connection: Connection, finding_id: str) -> Known | None:
+    """Return what is known of a finding that nobody else changes until the transaction ends.
+
+    A scan that is being stored has read the states that it writes: it holds its own row, so that is waited for.
+    """
+    cluster = connection.scalar(select(FINDINGS.c.cluster).where(FINDINGS.c.id == finding_id))
+    running = select(SCANS.c.id).where(SCANS.c.cluster == cluster, SCANS.c.state == "running")
+    connection.execute(running.with_for_update())
+    connection.execute(select(FINDINGS.c.id).where(FINDINGS.c.id == finding_id).with_for_update())
+    return _known(connection, FINDINGS.c.id == finding_id).get(Fingerprint(finding_id))
+
+
+def _move(  # noqa: PLR0913 - a state and the event of it
+    connection: Connection, finding_id: str, state: State, transition: Transition, *, actor: str, now: dt.datetime
+) -> None:
+    moved = update(FINDINGS).where(FINDINGS.c.id == finding_id).values(state=state.value, changed_at=now)
+    cluster, scan_id = connection.execute(moved.returning(FINDINGS.c.cluster, FINDINGS.c.scan_id)).one()
+    event = {"finding_id": finding_id, "cluster": cluster, "transition": transition.value, "at": now}
+    connection.execute(insert(FINDING_EVENTS).values(**event, scan_id=scan_id, actor=actor))
+
+
 class Position(NamedTuple):
     """Where a page of findings ended: the key that lists are sorted by, both descending."""
 
@@ -210,7 +265,7 @@ class FindingFilter:
     policy: str | None = None
     #: Any of these policies: how a framework is asked for. An empty set matches none.
     policies: frozenset[str] | None = None
-    states: frozenset[State] = frozenset({State.OPEN, State.REGRESSED})
+    states: frozenset[State] = frozenset(state for state in State if state.is_open)
     outcome: Outcome | None = None
     #: Expected failures alone, or everything else; None for both.
     expected: bool | None = False

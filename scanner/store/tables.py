@@ -155,9 +155,9 @@ class FindingRow(SQLModel, table=True):
     area: str = Field(sa_type=KEY)
     #: `fail` or `unknown`.
     outcome: str
-    #: `open`, `resolved` or `regressed`.
+    #: `open`, `acknowledged`, `resolved` or `regressed`.
     state: str
-    #: Whether the state is one that concerns people now: open or regressed. One equality instead of a list of states
+    #: Whether the state is one that concerns people now: any but resolved. One equality instead of a list of states
     #: keeps the indexes sorted.
     is_open: bool
     severity: str
@@ -196,11 +196,11 @@ class FindingEventRow(SQLModel, table=True):
     id: int | None = Field(default=None, sa_column=Column(SERIAL, primary_key=True, autoincrement=True))
     finding_id: str = Field(sa_type=KEY)
     cluster: str
-    #: `opened`, `resolved` or `regressed`.
+    #: As `model.news.Transition`.
     transition: str
     at: dt.datetime = Field(sa_type=UTCDateTime)
     scan_id: str = Field(sa_type=KEY)
-    #: Who: `scan`, later also people.
+    #: Who: `scan`, or the person that a request named.
     actor: str = "scan"
 
 

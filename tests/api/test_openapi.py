@@ -40,6 +40,7 @@ SETTINGS = settings(
 def test_operation_ids_are_these() -> None:
     """Clients are generated from them: they stay."""
     assert sorted(OPERATIONS) == [
+        "acknowledgeFinding",
         "canIdentity",
         "explainConnection",
         "getFinding",
@@ -66,6 +67,7 @@ def test_operation_ids_are_these() -> None:
         "listUsage",
         "postAuditEvents",
         "startScan",
+        "unacknowledgeFinding",
         "whatCan",
         "whoCan",
     ]

@@ -85,6 +85,26 @@ def test_a_failure_that_becomes_more_severe_is_news() -> None:
     assert [(w.id, w.state, w.transition) for w in changes.updated] == [(ID, State.OPEN, Transition.WORSENED)]
 
 
+def test_an_acknowledged_failure_stays_so_until_it_is_more_severe() -> None:
+    """Who acknowledged it had seen something less severe."""
+    low = replace(FAILING, severity=Severity.LOW)
+    known = {ID: after(evaluation(low))[ID]._replace(state=State.ACKNOWLEDGED)}
+
+    changed = compare(known, evaluation(replace(low, message="it is otherwise")))
+    worse = compare(known, evaluation(FAILING))
+
+    assert [(w.state, w.transition) for w in changed.updated] == [(State.ACKNOWLEDGED, None)]
+    assert [(w.state, w.transition) for w in worse.updated] == [(State.OPEN, Transition.WORSENED)]
+
+
+def test_an_acknowledged_failure_is_resolved_as_any_other() -> None:
+    """And what can't be judged leaves it as it is."""
+    known = {ID: after(evaluation(FAILING))[ID]._replace(state=State.ACKNOWLEDGED)}
+
+    assert compare(known, evaluation()).resolved == (ID,)
+    assert compare(known, evaluation(replace(FAILING, outcome=Outcome.UNKNOWN))) == Changes()
+
+
 def test_a_failure_that_becomes_less_severe_is_written_without_news() -> None:
     """Nobody has to do anything sooner."""
     changes = compare(after(evaluation(FAILING)), evaluation(replace(FAILING, severity=Severity.LOW)))

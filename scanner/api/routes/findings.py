@@ -1,6 +1,6 @@
 """Findings: what is wrong, or could not be judged."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Annotated
 
 from fastapi import APIRouter, Query, Request, Response
@@ -10,19 +10,29 @@ from scanner.api import problems
 from scanner.api.dependencies import Deps, Services
 from scanner.api.pagination import PageQuery, Text, decode_cursor, encode_cursor, next_link
 from scanner.api.problems import ProblemError, documented
-from scanner.api.schemas import FindingDetail, FindingOut, Page, finding_detail, finding_out
+from scanner.api.schemas import AcknowledgeIn, Actor, FindingDetail, FindingOut, Page, finding_detail, finding_out
 from scanner.model.change import Operation
 from scanner.model.finding import Outcome
 from scanner.model.policy import Policy, Severity
 from scanner.posture.diff import State
-from scanner.store.database import reading
-from scanner.store.findings import FindingFilter, Position, get_finding, list_findings
+from scanner.store.database import reading, writing
+from scanner.store.findings import FindingFilter, Position, acknowledge, get_finding, list_findings, unacknowledge
 from scanner.store.tables import FindingRow
 
 router = APIRouter(prefix="/api/v1/findings", tags=["findings"])
 
+_CHANGED = documented(
+    problems.BAD_REQUEST,
+    problems.FORBIDDEN,
+    problems.NOT_FOUND,
+    problems.NOT_OPEN,
+    problems.TOO_LARGE,
+    problems.INVALID,
+    problems.DATABASE_DOWN,
+)
+
 #: What is asked for unless a state is named: what concerns people now.
-_OPEN = (State.OPEN, State.REGRESSED)
+_OPEN = tuple(state for state in State if state.is_open)
 
 
 class FindingQuery(PageQuery):
@@ -37,7 +47,7 @@ class FindingQuery(PageQuery):
     framework: Text | None = Field(default=None, description="Of policies that answer this framework.")
     control: Text | None = Field(default=None, description="Of policies that answer this control, of any framework.")
     state: list[State] = Field(
-        default=[], max_length=3, description="In these states; open and regressed if none is named."
+        default=[], max_length=4, description="In these states; all but resolved if none is named."
     )
     outcome: Outcome | None = Field(default=None, description="With this outcome; passes are not listed.")
     expected: bool = Field(
@@ -120,6 +130,45 @@ def finding(deps: Deps, finding_id: Text) -> FindingDetail:
         raise ProblemError(problems.NOT_FOUND, "there is no finding with this id")
     row, events = found
     return finding_detail(row, events, deps.policies, _patch(deps, row))
+
+
+@router.post(
+    "/{finding_id}/acknowledge",
+    operation_id="acknowledgeFinding",
+    summary="Acknowledge a finding",
+    responses=_CHANGED,
+)
+def acknowledge_finding(deps: Deps, finding_id: Text, body: AcknowledgeIn) -> FindingDetail:
+    """Say that somebody deals with an open failure.
+
+    It counts and is listed as before, and is open again if it becomes more severe. Once acknowledged, it stays so.
+    """
+    return _changed(deps, finding_id, acknowledge, body.actor)
+
+
+@router.delete(
+    "/{finding_id}/acknowledge",
+    operation_id="unacknowledgeFinding",
+    summary="Take an acknowledgement back",
+    responses=_CHANGED,
+)
+def unacknowledge_finding(
+    deps: Deps,
+    finding_id: Text,
+    actor: Annotated[Actor, Query(description="Who takes it back.")],
+) -> FindingDetail:
+    """Say that nobody deals with a finding; it is again open or regressed, as it was."""
+    return _changed(deps, finding_id, unacknowledge, actor)
+
+
+def _changed(deps: Services, finding_id: str, change: Callable[..., bool], actor: str) -> FindingDetail:
+    """Change a finding's state in one transaction, and show it."""
+    with writing(deps.engine) as connection:
+        is_open = change(connection, finding_id, actor=actor, now=deps.clock())
+    shown = finding(deps, finding_id)
+    if not is_open:
+        raise ProblemError(problems.NOT_OPEN, "the finding is no open failure")
+    return shown
 
 
 def _patch(deps: Services, row: FindingRow) -> tuple[Operation, ...]:
