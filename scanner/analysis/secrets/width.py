@@ -28,7 +28,7 @@ MUTABLE_READS = (SECRET, *TEMPLATE_PATHS)
 
 #: Where Helm 3 keeps one revision of a release: `sh.helm.release.v1.<release>.v<revision>`.
 #: Source: helm.sh/helm/v3, pkg/storage/storage.go, makeKey.
-_HELM = re.compile(r"sh\.helm\.release\.v1\.(?P<release>.+)\.v(?P<revision>[0-9]+)")
+_HELM = re.compile(r"sh\.helm\.release\.v1\.(?P<release>.+)\.v(?P<revision>[0-9]{1,18})")
 #: Managers write a new Secret in steps; what they wrote in this time after it was made counts as making it.
 _MAKING = dt.timedelta(hours=1)
 

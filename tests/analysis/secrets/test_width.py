@@ -130,6 +130,7 @@ def test_what_another_object_owns_is_its_controllers_to_change() -> None:
 def test_revisions_are_counted_by_release_and_namespace() -> None:
     """Names of releases may hold dots; other Secrets are none."""
     names = [f"sh.helm.release.v1.a.v1.v{n}" for n in range(3)] + ["sh.helm.release.v1.a.v1", "sh.helm.release.v1.b"]
+    names.append(f"sh.helm.release.v1.a.v1.v{'9' * 5000}")
     things = [{"apiVersion": "v1", "kind": "Secret", "metadata": {"name": n, "namespace": "shop"}} for n in names]
     found = list(helm_histories(snapshot(*things), now=NOW, revisions=2))
     assert [(a.outcome, str(a.resource), a.key) for a in found] == [("fail", "Namespace shop", "a.v1")]
