@@ -205,6 +205,7 @@ QUESTIONS: Mapping[str, Question] = {
         ask=literals.literal_annotations, reads=(*literals.READS, *literals.OBJECT_READS)
     ),
     "secrets.literal_commands": Question(ask=literals.literal_commands, reads=literals.READS),
+    "secrets.literal_config_maps": Question(ask=literals.literal_config_maps, reads=(literals.CONFIG_MAP,)),
     "secrets.literal_environment": Question(ask=literals.literal_environment, reads=literals.READS),
     "secrets.literal_fields": Question(ask=literals.literal_fields, reads=literals.OBJECT_READS),
     "secrets.literal_probes": Question(ask=literals.literal_probes, reads=literals.READS),

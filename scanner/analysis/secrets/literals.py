@@ -31,6 +31,7 @@ OBJECT_READS: tuple[GroupKind, ...] = tuple(
     if not r.group or r.group in {"networking.k8s.io", "admissionregistration.k8s.io"}
     if r != SECRETS and r.group_kind not in TEMPLATE_PATHS
 )
+CONFIG_MAP = GroupKind("", "ConfigMap")
 #: Who holds one of these holds an identity outside this cluster too, or everything that was signed with it.
 _WORST = frozenset({"private-key", "aws-access-token", "github-pat", "github-fine-grained-pat", "gcp-api-key"})
 #: Kinds of ours in words; of the detector's, the rule's name says it.
@@ -84,15 +85,21 @@ def literal_annotations(snapshot: Snapshot, *, now: dt.datetime) -> Iterator[Ans
             yield _answer(thing.ref, places, "An annotation holds", repeated)
 
 
+def literal_config_maps(snapshot: Snapshot, *, now: dt.datetime) -> Iterator[Answer]:
+    """Answer for each ConfigMap whether a key of it holds a credential."""
+    del now  # nothing here depends on the time
+    repeated = snapshot.derive(_counted)
+    for thing in snapshot.of(*CONFIG_MAP):
+        yield _answer(thing.ref, _in_body(thing), "A key holds", repeated)
+
+
 def literal_fields(snapshot: Snapshot, *, now: dt.datetime) -> Iterator[Answer]:
     """Answer for objects other than workloads whose fields give away a credential: URLs, custom resources."""
     del now  # nothing here depends on the time
     repeated = snapshot.derive(_counted)
     for thing in _others(snapshot):
-        if MARK.encode() in thing.body:
-            places = [(Fact(path=path), text) for path, text in _texts(msgspec.json.decode(thing.body), "")]
-            if any(True for _, text in places for _ in masked_in(text)):
-                yield _answer(thing.ref, places, "A field holds", repeated)
+        if thing.group_kind != CONFIG_MAP and (places := _in_body(thing)):
+            yield _answer(thing.ref, places, "A field holds", repeated)
 
 
 def _of_workloads(snapshot: Snapshot, find: Callable[[Container], _Places], what: str) -> Iterator[Answer]:
@@ -153,6 +160,14 @@ def _others(snapshot: Snapshot) -> Iterator[KubeObject]:
     for kind, objects in snapshot.objects.items():
         if kind not in TEMPLATE_PATHS and kind != SECRETS.group_kind:
             yield from objects
+
+
+def _in_body(thing: KubeObject) -> list[tuple[Fact, str]]:
+    """Return the places of an object, beside its metadata, where credentials were."""
+    if MARK.encode() not in thing.body:
+        return []
+    texts = _texts(msgspec.json.decode(thing.body), "")
+    return [(Fact(path=path), text) for path, text in texts if any(masked_in(text))]
 
 
 def _in_environment(container: Container) -> _Places:
