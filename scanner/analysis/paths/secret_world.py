@@ -87,7 +87,7 @@ def secret_world(snapshot: Snapshot) -> SecretWorld:
 
 
 def _secret_world(snapshot: Snapshot) -> SecretWorld:
-    uses = secret_uses(snapshot)
+    uses = snapshot.derive(secret_uses)
     names = {BY_KIND[kind].name for kind in READS}
     return SecretWorld(
         secrets=tuple(_secrets(snapshot, uses)),

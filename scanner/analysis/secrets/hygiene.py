@@ -53,7 +53,7 @@ def unused_secrets(snapshot: Snapshot, *, now: dt.datetime) -> Iterator[Answer]:
         message += f"; not read: custom resources of {', '.join(strange[:_NAMED])}"
         message += " and more" if len(strange) > _NAMED else ""
     is_sure = snapshot.source is SourceKind.LIVE and not strange and not snapshot.inconclusive((_API_SERVICE,))
-    used = {use.secret for use in secret_uses(snapshot)}
+    used = {use.secret for use in snapshot.derive(secret_uses)}
     for o in snapshot.of(*SECRET):
         is_found_otherwise = o.decode(SecretBody).type in FOUND_BY_TYPE or o.meta.name.startswith(FOUND_BY_NAME)
         if is_found_otherwise or o.meta.owner_references or SecretRef(o.meta.namespace, o.meta.name) in used:

@@ -181,7 +181,7 @@ def mutable_secrets(snapshot: Snapshot, *, now: dt.datetime, days: int) -> Itera
     When a Secret was changed, its managed fields tell; without them the answer is unknown. Younger ones, and those that
     another object owns or that something finds by type or name, pass.
     """
-    given = {use.secret for use in secret_uses(snapshot) if use.kind in GIVEN}
+    given = {use.secret for use in snapshot.derive(secret_uses) if use.kind in GIVEN}
     for o in snapshot.of(*SECRET):
         made, body = o.meta.creation_timestamp, o.decode(SecretBody)
         # A file that was never applied has no age.
