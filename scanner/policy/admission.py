@@ -45,6 +45,7 @@ from scanner.policy.cel import (
 )
 from scanner.policy.judge import namespace_object
 from scanner.policy.library.authorization import Asked, Ruling, answering, authorizer_for, request_resource
+from scanner.policy.library.lists import OF_TIMES
 from scanner.policy.matching import Request, is_exempt, matches, request_for
 from scanner.policy.subjects import NAMESPACE
 from scanner.policy.vap import BindingBody, BindingSpec, NamedExpression, ParamRef, PolicyBody, PolicySpec, Validation
@@ -510,6 +511,8 @@ class _Evaluation:
             doubts += [_Unknown(doubt) for doubt in self.asked.doubts]
         if failure.reason == ITERATED_TOO_OFTEN:
             doubts.append(_Unknown("iterates more than 10,000 times, which may cost more than the API server allows"))
+        if OF_TIMES in failure.reason:
+            doubts.append(_Unknown(OF_TIMES))
         if prepared.asks_who:
             doubts.append(_Unknown("depends on who asks, which an audit does not know"))
         if prepared.reads_namespace and "namespaceObject" not in self.values:

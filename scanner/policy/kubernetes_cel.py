@@ -6,8 +6,8 @@ that one row serves a quantity and a version, both of which are maps to it (see 
 
 Not here: `includes`, which the API server takes in no new policy before 1.38; `orValue`, `or` and the
 like of what `validate` and `format.named` return; sums, minima and maxima of durations and timestamps (the engine
-cannot take them back, which gives an error); and a `compareTo` of two types, which Kubernetes finds while it compiles
-and we while it runs.
+cannot take them back; `admission` says that they are unknown); and a `compareTo` of two types, which Kubernetes finds
+while it compiles and we while it runs.
 """
 
 from collections import defaultdict

@@ -162,6 +162,19 @@ def test_params_of_a_kind_that_was_not_read_are_unknown() -> None:
     assert results(audited("params.data.a == 'b'", binding=binding, paramKind=kind)) == [AdmissionResult.UNKNOWN]
 
 
+@pytest.mark.parametrize("function", ["sum", "min", "max"])
+def test_a_reduction_of_durations_is_unknown(function: str) -> None:
+    """The API server computes it; that it cannot be done here is no error of the policy."""
+    (found,) = audited(f"[duration('1s'), duration('2s')].{function}() > duration('0s')")
+    assert (found.result, "durations" in found.message) == (AdmissionResult.UNKNOWN, True)
+
+
+def test_a_maximum_of_timestamps_is_unknown() -> None:
+    """As of durations."""
+    (found,) = audited("[timestamp('2020-01-01T00:00:00Z')].max() > timestamp('2019-01-01T00:00:00Z')")
+    assert found.result is AdmissionResult.UNKNOWN
+
+
 def test_admission_policies_themselves_are_exempt() -> None:
     """No policy can lock everyone out of changing policies."""
     assert audited("false", policy("other", {})) == []

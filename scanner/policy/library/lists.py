@@ -8,6 +8,10 @@ from collections.abc import Mapping, Sequence
 from itertools import pairwise
 from typing import Any
 
+#: The reason of a failure that is no error of the expression: the engine cannot take such a value back.
+OF_TIMES = "sums, minima and maxima of durations and timestamps are not computed here"
+
+_TIMES = {dt.datetime, dt.timedelta}
 _COMPARABLE = (bool, int, float, str, bytearray, dt.datetime, dt.timedelta)
 
 
@@ -19,6 +23,11 @@ def _comparable(items: Sequence[Any]) -> Sequence[Any]:
     return items
 
 
+def _refuse_times(items: Sequence[Any]) -> None:
+    if not _TIMES.isdisjoint(type(item) for item in items):
+        raise ValueError(OF_TIMES)
+
+
 def is_sorted(items: Sequence[Any]) -> bool:
     """Tell whether no element is greater than the next."""
     return all(first <= second for first, second in pairwise(_comparable(items)))
@@ -26,6 +35,7 @@ def is_sorted(items: Sequence[Any]) -> bool:
 
 def total(items: Sequence[Any]) -> Any:
     """Return the sum of numbers; 0 of nothing."""
+    _refuse_times(items)
     if not {type(item) for item in items} <= {int, float}:
         raise ValueError("no such overload")
     return sum(items)
@@ -35,6 +45,7 @@ def smallest(items: Sequence[Any]) -> Any:
     """Return the least element; raises for an empty list."""
     if not items:
         raise ValueError("min called on empty list")
+    _refuse_times(items)
     return min(_comparable(items))
 
 
@@ -42,6 +53,7 @@ def greatest(items: Sequence[Any]) -> Any:
     """Return the greatest element; raises for an empty list."""
     if not items:
         raise ValueError("max called on empty list")
+    _refuse_times(items)
     return max(_comparable(items))
 
 
