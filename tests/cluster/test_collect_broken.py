@@ -46,7 +46,8 @@ def test_where_discovery_is_forbidden_each_list_tells(server: StandIn) -> None:
     """Everything is tried, and 404 means absent."""
     server.scripts |= {"/api": [status(403)], "/api/v1/pods": [pods("web")]}
     found = states(server.client(), PODS, REPLICA_SETS)
-    assert found == {"pods": ReadState.COMPLETE, "replicasets.apps": ReadState.ABSENT}
+    not_opted_in = {"TLS Secrets": ReadState.SKIPPED}
+    assert found == {"pods": ReadState.COMPLETE, "replicasets.apps": ReadState.ABSENT} | not_opted_in
 
 
 def test_a_server_that_does_not_answer_is_an_error(server: StandIn) -> None:

@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from scanner.model.answer import Answer
-from scanner.model.coverage import Read, ReadState
+from scanner.model.coverage import READ_BY_NAME, Read, ReadState
 from scanner.model.finding import Evaluation, Fact, Outcome
 from scanner.model.policy import Policy, PolicyId, Severity
 from scanner.model.refs import GroupKind, ObjectRef
@@ -381,6 +381,7 @@ def test_reading_less_makes_nothing_pass(hidden: set[Any]) -> None:
     coverage = [
         Read(resource=r.name, state=ReadState.FORBIDDEN if r in hidden else ReadState.COMPLETE) for r in RESOURCES
     ]
+    coverage += [Read(resource=name, state=ReadState.COMPLETE) for name in READ_BY_NAME]
     whole = evaluate(snapshot(*BIG), BUILTIN, now=NOW, all_outcomes=True)
     part = evaluate(snapshot(*seen, coverage=coverage), BUILTIN, now=NOW, all_outcomes=True)
     failed = {(f.policy, f.resource, f.key) for f in whole.findings if f.outcome is Outcome.FAIL}

@@ -86,7 +86,10 @@ class SecretReachOut(Shape):
 
     subject: SubjectOut = Field(description="Who; a group stands for its members.")
     routes: list[SecretRouteOut] = Field(description="How; the shortest first.")
-    expected: str = Field(description="Why it is as it should be, if it is: Kubernetes' own grant, unchanged.")
+    expected: str = Field(
+        description="Why it is as it should be, if it is: Kubernetes' own grant, unchanged; else empty.",
+        examples=["Kubernetes' own ClusterRoleBinding system:kube-controller-manager, unchanged"],
+    )
 
 
 class SecretUseOut(Shape):
@@ -103,10 +106,10 @@ class SecretUseOut(Shape):
 class SecretAccessOut(Shape):
     """Everything about one Secret but what it holds."""
 
-    id: str = Field(description="Its id.")
+    id: str = Field(description="Its id.", examples=["5f0c8a1e9d3b47626a1c0e9f8d7b6a54"])
     namespace: str = Field(description="Namespace.", examples=["shop"])
     name: str = Field(description="Name.", examples=["db"])
-    type: str = Field(description="Type; empty where it is not known.")
+    type: str = Field(description="Type; empty where it is not known.", examples=["Opaque"])
     is_seen: bool = Field(description="Its metadata was read; otherwise it is known by what refers to it.")
     reaches: list[SecretReachOut] = Field(
         description="Who reaches it: direct ones first, then by the length of the route."
