@@ -19,6 +19,7 @@ from scanner.export.report import ReportedResource, reported
 from scanner.export.safe import printable
 from scanner.export.table import Line
 from scanner.model.change import Operation
+from scanner.model.credential import masked_in
 from scanner.model.finding import Finding
 from scanner.model.objects import KubeObject
 from scanner.model.refs import ClusterName
@@ -49,23 +50,68 @@ class ReportedFix(msgspec.Struct, frozen=True, rename="camel"):
     removed: tuple[str, ...] | msgspec.UnsetType = msgspec.UNSET
     #: Who manages what is to be changed, and where to change it.
     managed: str | msgspec.UnsetType = msgspec.UNSET
+    #: Places inside these whose text held a credential, which a scan does not keep: null, to be filled in by a person.
+    fill_in: tuple[str, ...] | msgspec.UnsetType = msgspec.UNSET
 
 
 def reported_fixes(steps: Iterable[tuple[Finding, Fix]], cluster: ClusterName) -> tuple[ReportedFix, ...]:
     """Put fixes together for a program, in the order in which they are carried out."""
     return tuple(
-        ReportedFix(
-            finding=finding.fingerprint(cluster),
-            policy=finding.policy,
-            resource=reported(finding.resource),
-            operations=fix.operations,
-            reason=fix.reason or msgspec.UNSET,
-            applied=fix.applied or msgspec.UNSET,
-            removed=fix.removed or msgspec.UNSET,
-            managed=managed_elsewhere(finding) or msgspec.UNSET,
+        _fillable(
+            ReportedFix(
+                finding=finding.fingerprint(cluster),
+                policy=finding.policy,
+                resource=reported(finding.resource),
+                operations=fix.operations,
+                reason=fix.reason or msgspec.UNSET,
+                applied=fix.applied or msgspec.UNSET,
+                removed=fix.removed or msgspec.UNSET,
+                managed=managed_elsewhere(finding) or msgspec.UNSET,
+            )
         )
         for finding, fix in steps
     )
+
+
+def _fillable(fix: ReportedFix) -> ReportedFix:
+    """Put null in place of masks, which are no values, and say where."""
+    shown = {"operations": msgspec.to_builtins(fix.operations)}
+    if fix.applied is not msgspec.UNSET:
+        shown["applied"] = fix.applied
+    places = tuple(_masked(shown))
+    if not places:
+        return fix
+    empty = _without_masks(shown)
+    operations = msgspec.convert(empty["operations"], tuple[Operation, ...])
+    applied = empty.get("applied", msgspec.UNSET)
+    return msgspec.structs.replace(fix, operations=operations, applied=applied, fill_in=places)
+
+
+def _masked(value: Any, path: str = "") -> Iterator[str]:
+    """Yield the paths of texts that hold masks."""
+    match value:
+        case str() if any(masked_in(value)):
+            yield path
+        case dict():
+            for key, inner in value.items():
+                yield from _masked(inner, f"{path}.{key}" if path else f"{key}")
+        case list() | tuple():
+            for index, inner in enumerate(value):
+                yield from _masked(inner, f"{path}[{index}]")
+        case _:
+            return
+
+
+def _without_masks(value: Any) -> Any:
+    match value:
+        case str():
+            return None if any(masked_in(value)) else value
+        case dict():
+            return {key: _without_masks(inner) for key, inner in value.items()}
+        case list() | tuple():
+            return [_without_masks(inner) for inner in value]
+        case _:
+            return value
 
 
 def fix_yaml(repair: Repair) -> str:
@@ -89,6 +135,7 @@ def fix_yaml(repair: Repair) -> str:
 
 
 APPLY = "# kubectl apply --server-side --field-manager=plimsoll --force-conflicts -f -\n"
+FILL_IN = "# a scan keeps no credential: fill in what stands as null here, then take away the # in front\n"
 REPLACE = "# Pods and Jobs cannot be changed: kubectl replace --force -f - deletes them and makes them anew\n"
 #: Managers that write a field again from elsewhere, and where that is.
 _SOURCES = {
@@ -118,10 +165,19 @@ def printable_lines(text: str) -> str:
 
 
 def _documents(wholes: Iterable[dict[str, Any]]) -> str:
-    found = list(wholes)
-    return (
-        yaml.safe_dump_all(found, sort_keys=False, width=120, allow_unicode=True, explicit_start=True) if found else ""
-    )
+    return "".join(_document(whole) for whole in wholes)
+
+
+def _document(whole: dict[str, Any]) -> str:
+    """Write an object; as a comment where credentials are to be filled in, so that nothing is replaced without."""
+    places = tuple(_masked(whole))
+    shown = _without_masks(whole) if places else whole
+    text: str = yaml.safe_dump_all([shown], sort_keys=False, width=120, allow_unicode=True, explicit_start=True)
+    if not places:
+        return text
+    said = "".join(f"#   {printable(place)}\n" for place in places)
+    lines = "".join(f"# {line}\n" for line in text.splitlines())
+    return f"{FILL_IN}{said}{lines}"
 
 
 def fix_diff(repair: Repair) -> list[Line]:

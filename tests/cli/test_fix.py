@@ -1,5 +1,6 @@
 """`plimsoll fix`."""
 
+import json
 from pathlib import Path
 
 import pytest
@@ -66,3 +67,17 @@ def test_what_needs_a_decision_says_which(manifests: Path) -> None:
     """There is no patch for an image without a release."""
     (fix,) = plimsoll("fix", "pods/mutable-image-tag", "--manifests", manifests, "-o", "json").json
     assert (fix["operations"], fix["reason"]) == ([], "a person must decide which release is meant")
+
+
+def test_no_mask_is_printed_as_a_value(tmp_path: Path) -> None:
+    """What a scan does not keep is to be filled in, and until then nothing of it can be carried out."""
+    container = {"name": "app", "image": "x:1", "env": [{"name": "DB_PASSWORD", "value": "tr0ub4dor-and-three"}]}
+    spec = {"containers": [container], "hostPID": True}
+    pod = {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "tool", "namespace": "lab"}, "spec": spec}
+    (tmp_path / "pod.json").write_text(json.dumps(pod))
+    command = ("fix", "pods/host-*", "--manifests", tmp_path, "-o")
+    text, found = plimsoll(*command, "yaml").out, plimsoll(*command, "json").out
+    assert "#   spec.containers[0].env[0].value" in text
+    assert all(line.startswith("#") for line in text.splitlines())
+    assert "***" not in text + found
+    assert "fillIn" in found
