@@ -204,8 +204,13 @@ CASES = {
     "message-expression-blank": Case(validating("false", messageExpression="'  '", message="fallback")),
     "message-expression-lines": Case(validating("false", messageExpression="'a\\nb'", message="fallback")),
     "message-expression-long": Case(
-        validating("false", messageExpression="string(object.data.long)", message="fallback"),
-        (config_map(long="x" * 5121), config_map(long="x" * 5120)),
+        validating(
+            "false",
+            messageExpression="string(object.data.half) + string(object.data.half) + string(object.data.rest)",
+            message="fallback",
+        ),
+        # What is kept of one value of a ConfigMap is shorter than a message may be.
+        (config_map(half="x" * 2560, rest="x"), config_map(half="x" * 2560, rest="")),
     ),
     "first-of-two": Case(
         rejecting(validations=[{"expression": e, "message": e} for e in ("true", "1 == 2", "2 == 3")]),
