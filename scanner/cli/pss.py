@@ -4,12 +4,14 @@ import argparse
 import gc
 import sys
 
+import msgspec
+
 from scanner.analysis.pods.standards.versions import NEWEST, Level, Minor, minor_of
 from scanner.cli.clock import now
 from scanner.cli.sources import read_snapshot, register_source
 from scanner.cli.status import ExitStatus
 from scanner.cli.terminal import print_lines, progress_bar
-from scanner.errors import UsageError
+from scanner.errors import InputError, UsageError
 from scanner.export.report import gaps, to_json
 from scanner.model.resources import RESOURCES
 from scanner.model.snapshot import Snapshot
@@ -89,7 +91,12 @@ def _enforced(arguments: argparse.Namespace) -> int:
     with progress_bar("Reading") as progress:
         snapshot = read_snapshot(arguments, now(), progress)
     wanted = set(arguments.namespaces)
-    found = [e for e in enforced(snapshot) if not wanted or e.namespace in wanted]
+    try:
+        found = [e for e in enforced(snapshot) if not wanted or e.namespace in wanted]
+    except msgspec.ValidationError as error:
+        raise InputError(
+            f"a webhook, admission policy or binding has a shape that Kubernetes has not: {error}"
+        ) from error
     if arguments.output == "json":
         print(to_json([reported_enforced(e) for e in found]))
     else:

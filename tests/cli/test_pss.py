@@ -155,3 +155,13 @@ def test_policies_that_mutate_pods_are_read_from_a_live_cluster(control_plane: C
             for thing in created:
                 server.client.delete(f"{server.path(thing)}/pss-mutated").raise_for_status()
     assert found["mutations"] == ["pss-mutated, bound by pss-mutated (Ignore)"]
+
+
+def test_a_misshapen_webhook_is_one_clear_line(tmp_path: Path) -> None:
+    """What it would enforce cannot be told, and nothing is said of the rest."""
+    hook = "{apiVersion: admissionregistration.k8s.io/v1, kind: ValidatingWebhookConfiguration, metadata: {name: odd}"
+    (tmp_path / "odd.yaml").write_text(hook + ", webhooks: {a: 1}}\n---\n" + BARE_POD)
+    result = plimsoll("pss", "--enforced", "--manifests", tmp_path)
+    assert result.status != 0
+    assert "has a shape that Kubernetes has not" in result.err
+    assert "Traceback" not in result.err
