@@ -13,7 +13,7 @@ import msgspec
 from msgspec.structs import replace
 
 from scanner.cluster.masking import Masker
-from scanner.model.credential import mask, masked_in
+from scanner.model.credential import WITHHELD, mask, masked_in
 from scanner.model.objects import KubeObject
 from scanner.model.refs import GroupKind
 
@@ -76,7 +76,8 @@ def _reduced(body: bytes) -> bytes:
 
 
 def _masks(text: str) -> str:
-    return " ".join(mask(found) for found in masked_in(text))
+    """Return the masks of a text that is not kept, so that nobody takes it for an empty one."""
+    return " ".join(mask(found) for found in masked_in(text)) or WITHHELD
 
 
 def _decoded(value: str) -> str:

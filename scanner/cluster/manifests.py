@@ -15,7 +15,7 @@ from typing import BinaryIO
 
 from msgspec.structs import replace
 
-from scanner.cluster.config_maps import without_values
+from scanner.cluster.config_maps import CONFIG_MAP, without_values
 from scanner.cluster.documents import Document
 from scanner.cluster.lists import cut
 from scanner.cluster.manifest_files import ManifestFile, blocks_of, find_files, read_documents, stream_documents
@@ -244,8 +244,8 @@ def _settled(found: KubeObject, bodies: dict[bytes, bytes]) -> KubeObject:
 def _kinds_read(objects: Mapping[GroupKind, Sequence[KubeObject]], refusals: Sequence[Refusal]) -> Iterator[Read]:
     """Say of every kind whether it was read whole: not if a document was refused that was of it, or of any."""
     kinds = {r.group_kind: r.name for r in RESOURCES}
-    # What Secrets say of certificates is read with them.
-    names = kinds | {kind: str(kind) for kind in (*objects, TLS_SECRETS) if kind not in kinds}
+    # What Secrets say of certificates is read with them; ConfigMaps are listed in files alone.
+    names = kinds | {kind: str(kind) for kind in (*objects, TLS_SECRETS, CONFIG_MAP) if kind not in kinds}
     for kind, name in names.items():
         concerned = [r for r in refusals if r.kind in {None, kind}]
         yield Read(

@@ -7,6 +7,7 @@ saved snapshot or a database.
 
 import hashlib
 import hmac
+import re
 import secrets
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
@@ -16,6 +17,7 @@ from scanner.analysis.secrets.credentials import (
     credentials_in_command,
     credentials_in_file,
     credentials_of,
+    is_made,
 )
 from scanner.analysis.secrets.detector import Hit
 from scanner.model.credential import Masked, mask
@@ -26,8 +28,11 @@ from scanner.model.workload import TEMPLATE_PATHS
 #: Longer texts are seldom met twice.
 _REMEMBERED = 4096
 _RBAC = "rbac.authorization.k8s.io"
-#: Last parts of a header's name whose value is a credential whatever it looks like.
+#: Last parts of the names of headers that hold a credential, if a machine made what they hold.
 _TELLING_HEADERS = ("authorization", "cookie", "-key", "-token", "-secret", "-auth")
+
+#: A header may hold `Bearer x`, or cookies as `name=value; name=value`.
+_HEADER_PARTS = re.compile(r"[\s;,=]+")
 
 _Find = Callable[[str, str], tuple[Hit, ...]]
 
@@ -174,7 +179,7 @@ class Masker:
             return header
         name, value = str(header.get("name") or ""), header["value"]
         made = self.named(name, value)
-        if made == value and value and name.lower().endswith(_TELLING_HEADERS) and "***" not in value:
+        if made == value and name.lower().endswith(_TELLING_HEADERS) and any(map(is_made, _HEADER_PARTS.split(value))):
             made = self.without(value, (Hit("authorization", 0, len(value.encode(errors="surrogatepass"))),))
         return header | {"value": made}
 

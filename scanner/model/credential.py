@@ -2,12 +2,14 @@
 
 import re
 from collections.abc import Iterator
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 #: Survives in URLs and shells, and reads as a mask to people. A tenant who writes one accuses but themselves.
 _MASK = re.compile(r"\*\*\*([a-z0-9][a-z0-9-]{0,59})~([0-9a-f]{16})\*\*\*")
 #: What every masked text holds.
 MARK = "***"
+#: Stands in place of a text that is not kept, whatever it was.
+WITHHELD = f"{MARK}withheld{MARK}"
 
 
 class Masked(NamedTuple):
@@ -20,6 +22,26 @@ class Masked(NamedTuple):
 def mask(credential: Masked) -> str:
     """Return what stands in a snapshot in place of a credential."""
     return f"{MARK}{credential.kind}~{credential.fingerprint}{MARK}"
+
+
+def names_of_withheld(value: Any) -> Iterator[str]:
+    """Yield the names by which the texts of plain JSON values are read that are not what they were.
+
+    Those are the last two keys on the way to each text with a mask: `env` and `value`, `data` and `password`.
+    """
+    return _withheld(value, ())
+
+
+def _withheld(value: Any, way: tuple[str, ...]) -> Iterator[str]:
+    match value:
+        case str() if MARK in value:
+            yield from way
+        case dict():
+            for key, item in value.items():
+                yield from _withheld(item, (*way[-1:], str(key)))
+        case list():
+            for item in value:
+                yield from _withheld(item, way)
 
 
 def masked_in(text: str) -> Iterator[Masked]:

@@ -19,7 +19,7 @@ import enum
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
-from functools import partial
+from functools import cached_property, partial
 from typing import Any, assert_never
 
 import msgspec
@@ -30,6 +30,7 @@ from scanner.analysis.rbac.index import Chain
 from scanner.analysis.rbac.requests import Identity
 from scanner.analysis.rbac.requests import Request as Asking
 from scanner.errors import PolicyError
+from scanner.model.credential import MARK, names_of_withheld
 from scanner.model.objects import KubeObject
 from scanner.model.refs import GroupKind, ObjectRef, group_of
 from scanner.model.resources import BY_KIND, SECRETS
@@ -58,6 +59,8 @@ _MISSING_FIELD = "Key not found in map"
 _STRING_LITERAL = r"'''(?:.|\n)*?'''|\"\"\"(?:.|\n)*?\"\"\"|'(?:\\.|[^'\\])*'|\"(?:\\.|[^\"\\])*\""
 
 
+#: A name as a key of an object has it, or a part of one.
+_WORD = re.compile(r"[A-Za-z_][\w-]*")
 #: What an expression says if it may read more of an object than its body.
 _READS_MORE = re.compile(r"\b(metadata|status|request|requestResource)\b|\b(object|authorizer)\b(?!\s*\.)")
 
@@ -167,6 +170,8 @@ class _Prepared:
     #: Why its value could be wrong for any object, and for a Secret; empty if it could not.
     unknown: str
     unknown_of_secrets: str
+    #: Every word outside its string literals and inside them: what it may read by name.
+    words: frozenset[str]
     #: It fails for want of what is not known of a request.
     asks_who: bool
     asks_authorizer: bool
@@ -221,6 +226,7 @@ class _Policy:
             reads=tuple(v.name for v in variables if _reference(v.name).search(text)),
             unknown=unknown,
             unknown_of_secrets=_unknowable_of_secrets(text),
+            words=frozenset(_WORD.findall(text)),
             asks_who=_asks_who(text, self._unknown_fields),
             asks_authorizer="authorizer" in text,
             reads_namespace="namespaceObject" in text,
@@ -433,6 +439,14 @@ class _Evaluation:
     failed: dict[str, CelFailure | _Unknown] = field(default_factory=dict)
     done: set[str] = field(default_factory=set)
 
+    @cached_property
+    def withheld(self) -> frozenset[str]:
+        """Names by which something is read that is not what it was when the object arrived."""
+        thing = self.request.object
+        has_marks = MARK.encode() in thing.body or any(MARK in text for text in (thing.meta.annotations or {}).values())
+        judged = [self.values.get(name) for name in (("object", "oldObject", "params") if has_marks else ("params",))]
+        return frozenset(name for value in judged for name in names_of_withheld(value))
+
     def decision(self) -> _Decision | None:
         """Return the decision of the validations; None if a match condition keeps the policy from this object."""
         is_met = self._match_conditions()
@@ -492,6 +506,8 @@ class _Evaluation:
         unknown = prepared.unknown
         if self.request.object.group_kind == SECRETS.group_kind:
             unknown = unknown or prepared.unknown_of_secrets
+        if not unknown and (read := self.withheld & prepared.words):
+            unknown = f"reads {', '.join(sorted(read))}, where a value is not kept because it is or may be a credential"
         if unknown or prepared.expression is None:
             return _Unknown(unknown)
         for name in prepared.reads:

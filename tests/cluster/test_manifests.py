@@ -95,7 +95,7 @@ def test_every_kind_was_read_if_nothing_was_refused(write: Write, tmp_path: Path
     """Counted."""
     write("a.yaml", pod("a"))
     complete = {r.resource: r.count for r in read(tmp_path).coverage if r.state is ReadState.COMPLETE}
-    assert complete == {r.name: 0 for r in RESOURCES} | {"TLS Secrets": 0, "pods": 1}
+    assert complete == {r.name: 0 for r in RESOURCES} | {"TLS Secrets": 0, "ConfigMap": 0, "pods": 1}
 
 
 def test_objects_say_where_they_were_read(write: Write, tmp_path: Path) -> None:
@@ -190,7 +190,7 @@ def test_a_malformed_document_is_named_and_the_rest_is_read(write: Write, tmp_pa
 def test_what_a_refused_document_would_have_held_is_not_known(write: Write, tmp_path: Path) -> None:
     """It could be of any kind."""
     write("a.yaml", pod("a") + "---\na: [\n")
-    assert partial_kinds(read(tmp_path)) == {*(r.name for r in RESOURCES), "TLS Secrets"}
+    assert partial_kinds(read(tmp_path)) == {*(r.name for r in RESOURCES), "TLS Secrets", "ConfigMap"}
 
 
 def test_a_refused_document_that_names_its_kind_leaves_the_others_alone(write: Write, tmp_path: Path) -> None:

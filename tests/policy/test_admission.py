@@ -12,12 +12,13 @@ import pytest
 from scanner.cluster.decode import decode_object
 from scanner.errors import PolicyError
 from scanner.model.coverage import Read, ReadState
+from scanner.model.credential import WITHHELD
 from scanner.model.objects import KubeObject, ObjectMeta
 from scanner.model.refs import GroupKind
 from scanner.model.resources import RESOURCES, plural_of
 from scanner.model.snapshot import SourceKind
 from scanner.policy.admission import AdmissionOutcome, AdmissionResult, audit
-from tests.builders import snapshot, workload
+from tests.builders import container, snapshot, workload
 from tests.policy.api_server import policy, policy_binding
 
 EVERYTHING = {"apiGroups": ["*"], "apiVersions": ["*"], "resources": ["*"], "operations": ["*"]}
@@ -126,6 +127,29 @@ def test_an_unknown_condition_of_what_would_be_denied_is_unknown() -> None:
 def test_the_contents_of_a_secret_are_unknown() -> None:
     """They are never read, so that their absence means nothing."""
     assert results(audited("!has(object.data)", SECRET)) == [AdmissionResult.UNKNOWN]
+
+
+def test_a_value_that_is_not_kept_is_unknown() -> None:
+    """A ConfigMap's values are dropped on arrival, so nothing that reads them can be decided."""
+    config = {
+        "apiVersion": "v1",
+        "kind": "ConfigMap",
+        "metadata": {"name": "c", "namespace": "shop"},
+        "data": {"mode": WITHHELD},
+    }
+    for expression in ("object.data.mode == 'fast'", "object.data.all(k, object.data[k] != '')"):
+        assert results(audited(expression, config)) == [AdmissionResult.UNKNOWN]
+    assert results(audited("object.metadata.name == 'c'", config)) == [AdmissionResult.ALLOWED]
+
+
+def test_a_masked_credential_is_unknown_to_those_who_read_it_alone() -> None:
+    """What else a policy asks of the workload is decided."""
+    env = [{"name": "DB_PASSWORD", "value": "***password~0123456789abcdef***"}]
+    thing = workload("cart", container(env=env))
+    containers = "object.spec.template.spec.containers"
+    reads_it = f"{containers}.all(c, c.env.all(e, e.value != 'x'))"
+    assert results(audited(reads_it, thing)) == [AdmissionResult.UNKNOWN]
+    assert results(audited(f"{containers}.all(c, c.name == 'app')", thing)) == [AdmissionResult.ALLOWED]
 
 
 def test_the_metadata_of_a_secret_are_known() -> None:

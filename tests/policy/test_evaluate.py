@@ -381,7 +381,7 @@ def test_reading_less_makes_nothing_pass(hidden: set[Any]) -> None:
     coverage = [
         Read(resource=r.name, state=ReadState.FORBIDDEN if r in hidden else ReadState.COMPLETE) for r in RESOURCES
     ]
-    coverage += [Read(resource=name, state=ReadState.COMPLETE) for name in READ_BY_NAME]
+    coverage += [Read(resource=name, state=ReadState.COMPLETE) for name in (*READ_BY_NAME, "ConfigMap")]
     whole = evaluate(snapshot(*BIG), BUILTIN, now=NOW, all_outcomes=True)
     part = evaluate(snapshot(*seen, coverage=coverage), BUILTIN, now=NOW, all_outcomes=True)
     failed = {(f.policy, f.resource, f.key) for f in whole.findings if f.outcome is Outcome.FAIL}

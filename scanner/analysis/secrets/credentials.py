@@ -154,7 +154,7 @@ def credentials_in(text: str, name: str = "") -> tuple[Hit, ...]:
             if m.group(g) and _is_chosen(_text(m.group(g)))
         ]
     found += [
-        Hit("authorization", m.start(1), m.end(1)) for m in _some(p.authorization, raw) if _is_made(_text(m.group(1)))
+        Hit("authorization", m.start(1), m.end(1)) for m in _some(p.authorization, raw) if is_made(_text(m.group(1)))
     ]
     return outermost(found)
 
@@ -219,7 +219,7 @@ def kind_by_name(name: str, value: str) -> str:
         return ""
     if _is_chosen_name(words) and name != "PWD":
         return "password" if _is_chosen(value) else ""
-    return "token-or-key" if _is_made_name(words) and _is_made(value) else ""
+    return "token-or-key" if _is_made_name(words) and is_made(value) else ""
 
 
 def _whole(name: str, value: str) -> tuple[Hit, ...]:
@@ -283,7 +283,7 @@ def _is_chosen(value: str) -> bool:
     )
 
 
-def _is_made(value: str) -> bool:
+def is_made(value: str) -> bool:
     """Tell whether a machine made a value: long enough, in one piece, and no plain words."""
     text = value.strip()
     if len(text) < _MADE_LENGTH or re.search(r"\s", text) or _WRITTEN.fullmatch(text):
