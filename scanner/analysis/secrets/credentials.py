@@ -78,7 +78,7 @@ _URL_PASSWORD = r"(?i)[a-z0-9]://[^\s:/@?#]{0,200}:([^\s@/?#]+)@[^\s@]"  # noqa:
 _PARAMETER = r"(?i)(?:^|[;&?\s\"'])(?:password|pwd)\s*=\s*(?:'([^'\n]+)'|\"([^\"\n]+)\"|([^;&\s\"']+))"
 _AUTHORIZATION = r"(?i)(?:authorization[\"']?\s*[:=]\s*[\"']?|^)(?:bearer|basic|token)\s+([\w.~+/=-]{8,})"
 #: A private key of which less is there than gitleaks wants to see.
-_PRIVATE_KEY = r"-----BEGIN (?:[A-Z]{1,20} ){0,3}PRIVATE KEY"
+_PRIVATE_KEY = r"-{3,5}BEGIN (?:[A-Z]{1,20} ){0,3}PRIVATE KEY"
 #: The id of an access key of AWS: the documentation's own example counts, for somebody pasted it with its key.
 _AWS_KEY_ID = r"\b((?:AKIA|ASIA)[A-Z2-7]{16})\b"
 
