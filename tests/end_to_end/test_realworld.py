@@ -61,8 +61,9 @@ def test_a_live_scan_reads_everything_but_secrets(control_plane: ControlPlane) -
     ended = plimsoll("scan", "--kubeconfig", control_plane.kubeconfig, "-o", "json")
     assert ended.status == 0, ended.err
     states = {read["resource"]: read["state"] for read in ended.json["coverage"]}
-    assert states["secrets"] == "skipped"
-    assert {state for name, state in states.items() if name != "secrets"} <= {"complete", "absent"}
+    opt_in = {"secrets", "TLS Secrets"}
+    assert {states[name] for name in opt_in} == {"skipped"}
+    assert {state for name, state in states.items() if name not in opt_in} <= {"complete", "absent"}
     unknown = {r["policy"] for r in ended.json["results"] if r["outcome"] == "unknown"}
     assert "secrets/legacy-service-account-token" in unknown
     assert json.loads(ended.out)["serverVersion"] == "v1.37.2"
