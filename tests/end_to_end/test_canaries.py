@@ -313,7 +313,7 @@ def _wait_until_served(admin: Kube) -> None:
     path = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions"
     with admin.client.stream("GET", path, params=watched) as events:
         for line in events.iter_lines():
-            conditions = json.loads(line)["object"].get("status", {}).get("conditions", ())
+            conditions = json.loads(line)["object"].get("status", {}).get("conditions") or ()
             if any(c["type"] == "Established" and c["status"] == "True" for c in conditions):
                 return
 

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from standardwebhooks.webhooks import Webhook
 
 from scanner.model.finding import Fingerprint
-from scanner.model.news import Announcement, Change, Transition
+from scanner.model.news import FOUND_BY_SCANS, Announcement, Change, Transition
 from scanner.model.policy import PolicyId, Severity
 from scanner.model.refs import ClusterName, ObjectRef
 from scanner.notify.slack import blocks, escape, fallback, slack_post
@@ -100,7 +100,7 @@ def test_an_objects_name_forges_no_markup(hostile: str) -> None:
 @given(
     st.lists(
         st.builds(
-            _change, name=st.text(max_size=400), transition=st.sampled_from(Transition), title=st.text(max_size=400)
+            _change, name=st.text(max_size=400), transition=st.sampled_from(FOUND_BY_SCANS), title=st.text(max_size=400)
         ),
         max_size=60,
     ),
