@@ -388,7 +388,7 @@ def test_no_command_shows_one_of_manifests(files: Planted, command: str) -> None
 
 def test_what_was_planted_is_reported(saved: Path) -> None:
     """The scan did see the credentials that it does not show."""
-    found = plimsoll("scan", "-o", "json", "--policies", "secrets/*", "--snapshot", saved).json["findings"]
+    found = plimsoll("scan", "-o", "json", "--policies", "secrets/*", "--snapshot", saved).json["results"]
     ours = {f["policy"] for f in found if f["resource"].get("namespace") == NAMESPACE and f["outcome"] == "fail"}
     assert {
         "secrets/literal-credential-in-environment",
