@@ -4,8 +4,10 @@ import enum
 
 import msgspec
 
+from scanner.model.certificate import TLS_SECRETS
+
 #: Reads of single objects by their names; every other read is a list.
-READ_BY_NAME = frozenset({"TLS Secrets"})
+READ_BY_NAME = frozenset({str(TLS_SECRETS)})
 
 
 class ReadState(enum.StrEnum):

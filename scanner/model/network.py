@@ -1,4 +1,4 @@
-"""NetworkPolicies, Services and Ingresses as the API has them."""
+"""NetworkPolicies, Services, Ingresses and what several ask of Gateways, as the API has them."""
 
 import msgspec
 
@@ -241,3 +241,18 @@ class ServingStatus(msgspec.Struct, frozen=True, rename="camel", omit_defaults=T
     def has_address(self) -> bool:
         """Tell whether a controller gave it an address."""
         return self.load_balancer is not None and bool(self.load_balancer.ingress)
+
+
+class CertificateRef(msgspec.Struct):
+    """What holds the certificate of a Gateway's listener; an empty namespace is the Gateway's."""
+
+    name: str = ""
+    namespace: str = ""
+    kind: str = "Secret"
+    group: str = ""
+
+
+class ListenerTLS(msgspec.Struct, rename="camel"):
+    """How a Gateway's listener ends TLS."""
+
+    certificate_refs: tuple[CertificateRef, ...] = ()

@@ -313,15 +313,18 @@ class _Auditor:
 
     def _decision(self, policy: _Policy, request: Request, param: KubeObject | None) -> _Decision | None:
         """Evaluate, once for all objects that differ in nothing that the policy reads: the pods of a template."""
+        if not policy.reads_only_body:
+            return self._decided_anew(policy, request, param)
         thing = request.object
         key = (thing.api_version, thing.kind, request.namespace, thing.body, param.ref if param else None)
-        if policy.reads_only_body and key in policy.decided:
-            return policy.decided[key]
+        if key not in policy.decided:
+            policy.decided[key] = self._decided_anew(policy, request, param)
+        return policy.decided[key]
+
+    def _decided_anew(self, policy: _Policy, request: Request, param: KubeObject | None) -> _Decision | None:
         values = self._values(policy, request, param)
         with answering(partial(_ruling, self._snapshot)) as asked:
-            decision = _Evaluation(policy, values, request, asked, lacks_defaults=self._lacks_defaults).decision()
-        policy.decided[key] = decision
-        return decision
+            return _Evaluation(policy, values, request, asked, lacks_defaults=self._lacks_defaults).decision()
 
     def _values(self, policy: _Policy, request: Request, param: KubeObject | None) -> dict[str, Any]:
         """Return the variables of one evaluation; what is not known is left out, so that reading it fails."""

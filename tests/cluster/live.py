@@ -3,12 +3,15 @@
 import contextlib
 import json
 import ssl
+import threading
 import urllib.error
 import urllib.request
 import uuid
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
+
+import pytest
 
 from scanner.cluster.access import Access
 from scanner.cluster.client import Client
@@ -131,3 +134,13 @@ def rights(name: str, rules: Sequence[dict[str, Any]], account: str, home: str, 
             subjects=subjects,
         ),
     ]
+
+
+def wait_until(holds: Callable[[], object]) -> None:
+    """Wait until the API server has noticed."""
+    waited = threading.Event()
+    for _ in range(1000):
+        if holds():
+            return
+        waited.wait(0.02)
+    pytest.fail("the API server never noticed")

@@ -1,8 +1,7 @@
 """A scan of a real API server reads what it may, and says what it could not."""
 
 import contextlib
-import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import msgspec
@@ -17,7 +16,7 @@ from scanner.model.resources import BY_KIND, RESOURCES, SECRETS, Resource
 from scanner.model.secret import SecretBody
 from scanner.model.snapshot import Snapshot
 from tests.builders import NOW
-from tests.cluster.live import Api, owned_by, pod_spec, rights, thing, unique
+from tests.cluster.live import Api, owned_by, pod_spec, rights, thing, unique, wait_until
 
 PODS = BY_KIND[GroupKind("", "Pod")]
 ACCOUNTS = BY_KIND[GroupKind("", "ServiceAccount")]
@@ -46,16 +45,6 @@ def reads(snapshot: Snapshot, resource: str) -> list[tuple[str, ReadState, int]]
 def names(snapshot: Snapshot, kind: str, namespace: str, group: str = "") -> list[str]:
     """Return the names of what was read in a namespace."""
     return [o.meta.name for o in snapshot.of(group, kind) if o.meta.namespace == namespace]
-
-
-def wait_until(holds: Callable[[], object]) -> None:
-    """Wait until the API server has noticed."""
-    waited = threading.Event()
-    for _ in range(1000):
-        if holds():
-            return
-        waited.wait(0.02)
-    pytest.fail("the API server never noticed")
 
 
 @pytest.fixture

@@ -4,8 +4,7 @@ The API server is this module's own: the kinds of the Gateway API and a default 
 """
 
 import contextlib
-import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +25,7 @@ from scanner.policy.evaluate import evaluate
 from scanner.policy.load import load_policy
 from tests import services
 from tests.builders import NOW, network_policy
-from tests.cluster.live import Api, pod_spec, rights, thing
+from tests.cluster.live import Api, pod_spec, rights, thing, wait_until
 from tests.policies.fixtures import ROOT
 
 _GROUP = "gateway.networking.k8s.io"
@@ -141,22 +140,13 @@ def found(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Snapshot]:
             with api.having(*_WORLD):
                 yield _scan(api)
         # The API server deletes the objects of a kind before its definition.
-        _wait_until(lambda: not api.call("GET", "/apis/apiextensions.k8s.io/v1/customresourcedefinitions")["items"])
+        wait_until(lambda: not api.call("GET", "/apis/apiextensions.k8s.io/v1/customresourcedefinitions")["items"])
 
 
 def _wait_until_served(api: Api) -> None:
     wanted = {GroupKind(_GROUP, kind) for kind in _KINDS}
     with contextlib.closing(api.client()) as client:
-        _wait_until(lambda: wanted <= discover(client).kinds.keys())
-
-
-def _wait_until(holds: Callable[[], object]) -> None:
-    waited = threading.Event()
-    for _ in range(1000):
-        if holds():
-            return
-        waited.wait(0.02)
-    pytest.fail("the API server never noticed")
+        wait_until(lambda: wanted <= discover(client).kinds.keys())
 
 
 def _scan(api: Api) -> Snapshot:
@@ -166,7 +156,7 @@ def _scan(api: Api) -> Snapshot:
     with api.having(account, *rights("plimsoll", rules, "robot", "infra")):
         token = api.token("infra", "robot")
         with contextlib.closing(api.client(token)) as client:
-            _wait_until(lambda: _may_list(client, f"/apis/{_GROUP}/v1/gatewayclasses"))
+            wait_until(lambda: _may_list(client, f"/apis/{_GROUP}/v1/gatewayclasses"))
             return collect(client, cluster=ClusterName("test"), now=NOW)
 
 

@@ -14,6 +14,7 @@ import msgspec
 
 from scanner.model.answer import Answer
 from scanner.model.finding import Fact, Outcome
+from scanner.model.network import CertificateRef, ListenerTLS
 from scanner.model.objects import KubeObject, labels_of
 from scanner.model.refs import GroupKind, ObjectRef
 from scanner.model.selectors import LabelSelector
@@ -63,26 +64,13 @@ class _AllowedRoutes(msgspec.Struct):
     kinds: tuple[_RouteKind, ...] = ()
 
 
-class CertificateRef(msgspec.Struct):
-    """What holds the certificate of a listener; an empty namespace is the Gateway's."""
-
-    name: str = ""
-    namespace: str = ""
-    kind: str = "Secret"
-    group: str = ""
-
-
-class _ListenerTLS(msgspec.Struct, rename="camel"):
-    certificate_refs: tuple[CertificateRef, ...] = ()
-
-
 class _Listener(msgspec.Struct, rename="camel"):
     name: str = ""
     hostname: str = ""
     port: int = 0
     protocol: str = ""
     allowed_routes: _AllowedRoutes = msgspec.field(default_factory=_AllowedRoutes)
-    tls: _ListenerTLS | None = None
+    tls: ListenerTLS | None = None
 
 
 class _GatewaySpec(msgspec.Struct, rename="camel"):

@@ -177,12 +177,8 @@ def certificates_for_other_hosts(snapshot: Snapshot, *, now: dt.datetime) -> Ite
         strangers = [host for host in place.hosts if not names_host(first, host)]
         if strangers:
             named = ", ".join(first.hosts[:5]) or "no host at all"
-            yield Answer(
-                resource=place.user,
-                key=place.secret.name,
-                outcome=Outcome.FAIL,
-                message=f"Its certificate in {place.secret.name} is not for {', '.join(strangers)}, but for {named}",
-                evidence=(Fact(path=place.path, value=place.secret.name),),
+            yield _fails(
+                place, f"Its certificate in {place.secret.name} is not for {', '.join(strangers)}, but for {named}"
             )
         else:
             yield _passes(place, "The certificate is for these hosts")
@@ -226,13 +222,7 @@ def certificates_self_signed(snapshot: Snapshot, *, now: dt.datetime) -> Iterato
             continue
         public = [host for host in place.hosts if _is_public_host(host)]
         if held.bundle.trust is Trust.SELF_SIGNED and public and not _is_internal(snapshot, place.user):
-            yield Answer(
-                resource=place.user,
-                key=place.secret.name,
-                outcome=Outcome.FAIL,
-                message=f"The certificate that it shows for {', '.join(public)} vouches for itself",
-                evidence=(Fact(path=place.path, value=place.secret.name),),
-            )
+            yield _fails(place, f"The certificate that it shows for {', '.join(public)} vouches for itself")
         else:
             yield _passes(place, "Not self-signed, or not for the internet")
 
@@ -272,6 +262,11 @@ def _usable(held: _Held) -> Answer:
     else:
         return Answer(resource=held.ref, outcome=Outcome.PASS, message="The key belongs to the certificate")
     return Answer(resource=held.ref, outcome=outcome, message=message, evidence=(Fact(path=path),) if path else ())
+
+
+def _fails(place: Served, message: str) -> Answer:
+    shown = Fact(path=place.path, value=place.secret.name)
+    return Answer(resource=place.user, key=place.secret.name, outcome=Outcome.FAIL, message=message, evidence=(shown,))
 
 
 def _passes(place: Served, message: str) -> Answer:

@@ -10,7 +10,7 @@ from typing import Any
 import msgspec
 
 from scanner.analysis.secrets.operators import operator_uses
-from scanner.model.network import IngressBody
+from scanner.model.network import IngressBody, ListenerTLS
 from scanner.model.objects import KubeObject
 from scanner.model.reference_grants import is_granted, missing_grants
 from scanner.model.refs import GroupKind, ObjectRef
@@ -160,19 +160,8 @@ def uses_of_ingress(ingress: KubeObject) -> tuple[SecretUse, ...]:
     )
 
 
-class _CertificateRef(msgspec.Struct):
-    name: str = ""
-    kind: str = "Secret"
-    namespace: str = ""
-    group: str = ""
-
-
-class _ListenerTLS(msgspec.Struct, rename="camel"):
-    certificate_refs: tuple[_CertificateRef, ...] = ()
-
-
 class _Listener(msgspec.Struct):
-    tls: _ListenerTLS | None = None
+    tls: ListenerTLS | None = None
 
 
 class _GatewaySpec(msgspec.Struct):

@@ -92,17 +92,34 @@ def _verdict(possible: set[bool]) -> bool | None:
     return possible.pop() if len(possible) == 1 else None
 
 
+def _different(
+    answers: Answers, world: Sequence[Object], outside: Sequence[str], readings: Sequence[Reading]
+) -> list[tuple[tuple[End, End, str, int], bool | None]]:
+    """Return the connections of which the rows say another thing than the readings together: yes, no or unknown."""
+    return [
+        (connection, said)
+        for connection in _connections(world, outside)
+        if (said := answers.ask(*connection)) is not _verdict(_possible(world, connection, readings))
+    ]
+
+
+def _wrong(
+    answers: Answers, world: Sequence[Object], outside: Sequence[str], readings: Sequence[Reading]
+) -> list[tuple[tuple[End, End, str, int], bool | None]]:
+    """Return the connections that the rows decide otherwise than some reading does."""
+    return [
+        (connection, said)
+        for connection in _connections(world, outside)
+        if (said := answers.ask(*connection)) is not None and _possible(world, connection, readings) != {said}
+    ]
+
+
 @_thorough(1000)
 @given(worlds(), _addresses)
 def test_policies_alone_say_what_each_pair_and_port_says(world: list[Object], outside: list[str]) -> None:
     """Every row, and every absence of one, is what the pair by itself gives."""
     answers = Answers(list(rows(connectivity(snapshot(*world), policy_only=True))))
-    different = [
-        (connection, said)
-        for connection in _connections(world, outside)
-        if (said := answers.ask(*connection)) is not _verdict(_possible(world, connection, [Reading()]))
-    ]
-    assert different == []
+    assert _different(answers, world, outside, [Reading()]) == []
 
 
 @_thorough(400)
@@ -111,12 +128,7 @@ def test_addresses_of_pods_count_for_networks_and_may_count_for_blocks(world: li
     """With known addresses a connection is unknown just where plugins that take ipBlock for pods differ from others."""
     other = Reading(blocks_mean_pods=True)
     answers = Answers(list(rows(connectivity(snapshot(*world)))))
-    different = [
-        (connection, said)
-        for connection in _connections(world, outside)
-        if (said := answers.ask(*connection)) is not _verdict(_possible(world, connection, [Reading(), other]))
-    ]
-    assert different == []
+    assert _different(answers, world, outside, [Reading(), other]) == []
 
 
 @_thorough(200)
@@ -125,12 +137,7 @@ def test_what_is_decided_holds_for_every_reading_of_the_api(world: list[Object],
     """However a plugin treats the host network, nodes and blocks of pods' addresses, no row and no absence is wrong."""
     readings = [Reading(h, b, n) for h in (True, False) for b in (True, False) for n in (True, False)]
     answers = Answers(list(rows(connectivity(snapshot(*world)))))
-    wrong = [
-        (connection, said)
-        for connection in _connections(world, outside)
-        if (said := answers.ask(*connection)) is not None and _possible(world, connection, readings) != {said}
-    ]
-    assert wrong == []
+    assert _wrong(answers, world, outside, readings) == []
 
 
 @_thorough(400)
@@ -141,12 +148,7 @@ def test_policies_alone_decide_nothing_that_a_family_of_addresses_would_change(
     """Where networks are all of IPv4 or of IPv6, what is decided holds for pods with an address of either."""
     answers = Answers(list(rows(connectivity(snapshot(*world), policy_only=True))))
     readings = [Reading(family=4), Reading(family=6)]
-    wrong = [
-        (connection, said)
-        for connection in _connections(world, outside)
-        if (said := answers.ask(*connection)) is not None and _possible(world, connection, readings) != {said}
-    ]
-    assert wrong == []
+    assert _wrong(answers, world, outside, readings) == []
 
 
 @_thorough(300)
@@ -154,12 +156,7 @@ def test_policies_alone_decide_nothing_that_a_family_of_addresses_would_change(
 def test_policies_of_calico_say_what_each_pair_and_port_says(world: list[Object], outside: list[str]) -> None:
     """By labels and ports alone, in tiers of its own, beside and between those of Kubernetes."""
     answers = Answers(list(rows(connectivity(snapshot(*world), policy_only=True))))
-    different = [
-        (connection, said)
-        for connection in _connections(world, outside)
-        if (said := answers.ask(*connection)) is not _verdict(_possible(world, connection, [Reading()]))
-    ]
-    assert different == []
+    assert _different(answers, world, outside, [Reading()]) == []
 
 
 @_thorough(300)
@@ -168,12 +165,7 @@ def test_networks_of_calico_mean_pods_by_their_address(world: list[Object], outs
     """Networks of rules and of network sets, where addresses are known: unknown just where plugins differ."""
     answers = Answers(list(rows(connectivity(snapshot(*world)))))
     readings = [Reading(), Reading(blocks_mean_pods=True)]
-    different = [
-        (connection, said)
-        for connection in _connections(world, outside)
-        if (said := answers.ask(*connection)) is not _verdict(_possible(world, connection, readings))
-    ]
-    assert different == []
+    assert _different(answers, world, outside, readings) == []
 
 
 @_thorough(150)
@@ -182,12 +174,7 @@ def test_policies_of_calico_hold_for_every_reading_of_the_api(world: list[Object
     """However the host network and blocks of pods' addresses are treated, no row and no absence is wrong."""
     readings = [Reading(h, b, n) for h in (True, False) for b in (True, False) for n in (True, False)]
     answers = Answers(list(rows(connectivity(snapshot(*world)))))
-    wrong = [
-        (connection, said)
-        for connection in _connections(world, outside)
-        if (said := answers.ask(*connection)) is not None and _possible(world, connection, readings) != {said}
-    ]
-    assert wrong == []
+    assert _wrong(answers, world, outside, readings) == []
 
 
 @_thorough(150)
@@ -196,9 +183,4 @@ def test_policies_of_calico_decide_nothing_that_a_family_would_change(world: lis
     """By policies alone, what is decided holds for pods with an address of either family."""
     answers = Answers(list(rows(connectivity(snapshot(*world), policy_only=True))))
     readings = [Reading(family=4), Reading(family=6)]
-    wrong = [
-        (connection, said)
-        for connection in _connections(world, outside)
-        if (said := answers.ask(*connection)) is not None and _possible(world, connection, readings) != {said}
-    ]
-    assert wrong == []
+    assert _wrong(answers, world, outside, readings) == []
